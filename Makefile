@@ -1,0 +1,47 @@
+# The verbs of paperfeed. `make` alone lists them.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
+	&& echo $$p && break; done)
+BIN := .venv/bin
+LAST_DAYS ?= 7
+
+help:  ## list the verbs
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: .venv/ready  ## one bundled week, collected, indexed and asked, without the network
+	@$(BIN)/python data/sample/demo.py
+
+setup: .venv/ready  ## make .venv with everything pinned
+
+nightly: .venv/ready  ## collect every open day and publish (DATE=2025-03-03 for another night)
+	@$(BIN)/paperfeed nightly $(if $(DATE),--date $(DATE)) --days $(LAST_DAYS)
+
+backfill: .venv/ready  ## collect a range of days (FROM=2025-03-03 TO=2025-03-14)
+	@$(BIN)/paperfeed backfill --from "$(FROM)" --to "$(TO)"
+
+index: .venv/ready  ## publish a snapshot of the catalogue as it is
+	@$(BIN)/paperfeed index
+
+related: .venv/ready  ## the Related Papers block for a question (Q="how do I ...?")
+	@$(BIN)/paperfeed related "$(Q)"
+
+schedule: .venv/ready  ## stay, and run every night at 00:40 New York time
+	@$(BIN)/python -m flows.schedule
+
+test: .venv/ready  ## the whole suite, on loopback only
+	@$(BIN)/python -m pytest
+
+lint: .venv/ready  ## ruff and mypy, strict
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy .
+
+clean:  ## remove .venv, caches and the demo's data; your own data stays
+	@rm -rf .venv data/demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+.venv/ready: pyproject.toml .ci/constraints.txt
+	@test -n "$(PYTHON)" || { echo "paperfeed needs Python 3.11, 3.12 or 3.13: install one, or say  make PYTHON=/path/to/python"; exit 1; }
+	@echo "installing into .venv (some minutes the first time) ..."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -q -c .ci/constraints.txt -e '.[dev]'
+	@touch $@
+
+.PHONY: help demo setup nightly backfill index related schedule test lint clean

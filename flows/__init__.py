@@ -1,0 +1,1 @@
+"""flows: the clock. Thin Prefect tasks over the plain functions of `flows.steps`."""

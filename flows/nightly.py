@@ -1,0 +1,116 @@
+"""The night: which days are open, fetch, record, enrich, publish, report.
+
+Tasks are thin and pass dates and paths; only fetches are retried. Remove the decorators and the
+night still runs.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, task
+from prefect.artifacts import create_table_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.runtime import flow_run
+
+from flows import steps
+from flows.progress import progress
+from flows.report import Night, night_rows
+from index.build import Published
+from ingest.errors import RateLimited, SourceError, SourceUnavailable
+from ingest.ledger import days_between
+from ingest.record import Tally
+
+
+def _worth_retrying(_task: object, _run: TaskRun, state: State[Any]) -> bool:
+    error = state.result(raise_on_failure=False)
+    return isinstance(error, SourceUnavailable) and not isinstance(error, RateLimited)
+
+
+@task(
+    task_run_name="fetch {day}",
+    retries=1,
+    retry_delay_seconds=5,
+    retry_condition_fn=_worth_retrying,
+    cache_policy=NO_CACHE,
+)
+def fetch_day(home: Path, day: str) -> int:
+    """One day of Daily Papers, landed."""
+    return steps.fetch_day(home, day)
+
+
+@task(cache_policy=NO_CACHE)
+def record(home: Path) -> list[Tally]:
+    """Everything landed, recorded."""
+    return steps.record(home)
+
+
+@task(cache_policy=NO_CACHE)
+def enrich(home: Path, night: str, first: str) -> steps.Enrichment:
+    """arXiv's metadata, as far as arXiv is willing."""
+    return steps.enrich(home, night, first)
+
+
+@task(cache_policy=NO_CACHE)
+def publish(home: Path) -> Published:
+    """A new snapshot, or the old one where nothing changed."""
+    return steps.publish(home)
+
+
+@flow(name="nightly", validate_parameters=False)
+def nightly(home: Path = Path("data"), date: str | None = None, days: int = 7) -> Night:
+    """The night of `date` (the scheduled day, if None) with a window of `days` behind it."""
+    night = steps.checked_day(date) if date else _scheduled_day()
+    with steps.run_lock(home):
+        recovered = record(home)
+        return _collect_and_publish(home, steps.open_days(home, night, days), night, recovered)
+
+
+@flow(name="backfill", validate_parameters=False)
+def backfill(home: Path, first: str, last: str) -> Night:
+    """The night's work over the days from `first` to `last`."""
+    days = days_between(steps.checked_day(first), steps.checked_day(last))
+    with steps.run_lock(home):
+        return _collect_and_publish(home, days, last, record(home))
+
+
+def _scheduled_day() -> str:
+    """The UTC day this run was scheduled for: a late run still does its own night."""
+    scheduled: datetime | None = flow_run.scheduled_start_time
+    return min(str(scheduled.date()), steps.today()) if scheduled else steps.today()
+
+
+def _collect_and_publish(home: Path, days: list[str], night: str, tallies: list[Tally]) -> Night:
+    failed = _fetch_days(home, days)
+    tallies = tallies + record(home)
+    enrichment = enrich(home, night, days[0])
+    tallies += record(home)
+    published = publish(home) if steps.has_papers(home) else None
+    done = Night(night_rows(steps.states(home, days), tallies), failed, enrichment, published)
+    create_table_artifact(done.rows, key="night", description=done.summary())
+    return done
+
+
+def _fetch_days(home: Path, days: list[str]) -> dict[str, str]:
+    """Fetch each day; after two failures in a row the rest is left open unasked. Day to reason."""
+    failed: dict[str, str] = {}
+    with progress("Daily Papers", len(days)) as advance:
+        for n, day in enumerate(days):
+            if len(failed) >= 2 and set(days[n - 2 : n]) <= failed.keys():
+                failed[day] = f"not asked, since {days[n - 1]} failed"
+                steps.leave_open(home, day, failed[day])
+            elif reason := _failure(fetch_day(home, day, return_state=True)):
+                failed[day] = reason
+            advance(1)
+    return failed
+
+
+def _failure(state: State[int]) -> str | None:
+    """Why a fetch failed, None where it did not; an error that is not a source's is raised."""
+    error = state.result(raise_on_failure=False)
+    if isinstance(error, BaseException) and not isinstance(error, SourceError):
+        raise error
+    return str(error) if isinstance(error, SourceError) else None

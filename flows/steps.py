@@ -1,0 +1,241 @@
+"""The steps of a night as plain functions of a home and dates; Prefect is not needed to call them.
+
+The environment is read here, at the edge: where the upstreams are, and which model embeds.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from filelock import FileLock, Timeout
+from index.encoder import DEFAULT_MODEL, Encoder
+from index.vector_cache import VectorCache
+
+from flows.progress import progress, say
+from index import build
+from ingest import collect, ledger
+from ingest.catalogue import all_papers, count, open_catalogue, papers
+from ingest.errors import BadInput, Busy, PaperfeedError, SourceError
+from ingest.http import Client
+from ingest.layout import Home
+from ingest.links import find_repos
+from ingest.raw import Archive
+from ingest.record import Tally, record_landed
+from ingest.sources import saved_listing
+from ingest.text import title_key
+from ingest.titles import all_titles, titles_to_ask
+from ingest.upstreams import Upstreams
+
+
+class Enrichment(NamedTuple):
+    """How arXiv was asked: papers asked for, still pending, and why it stopped, if it did."""
+
+    asked: int
+    pending: int
+    failure: str | None = None
+
+
+@contextmanager
+def run_lock(home: Path) -> Iterator[None]:
+    """Only one run writes at a time; the lock goes with the process that held it."""
+    home.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(Home(home).lock)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise Busy(f"another paperfeed run is writing to {home}: wait for it to end") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def today() -> str:
+    """The UTC day: Hugging Face refuses any later one."""
+    return str(datetime.now(UTC).date())
+
+
+def checked_day(text: str) -> str:
+    """`text` as a day that Daily Papers can have; raises BadInput."""
+    example = "give a day such as 2025-03-03"
+    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
+        raise BadInput(f"{text!r} is not a date: {example}")
+    try:
+        day = str(date.fromisoformat(text))
+    except ValueError:
+        raise BadInput(f"{text!r} is not a day of the calendar: {example}") from None
+    if day > today():
+        raise BadInput(f"{day} is in the future (today is {today()}, UTC): give an earlier day")
+    if day < "2023-05-04":
+        raise BadInput(f"{day} is before Daily Papers began: give 2023-05-04 or later")
+    return day
+
+
+def open_days(home: Path, night: str, window: int) -> list[str]:
+    """What to ask for on `night`: the last `window` days and every older open one."""
+    with _catalogue(home) as engine, engine.connect() as db:
+        return ledger.open_days(ledger.partitions(db, collect.DAILY), night, window)
+
+
+def fetch_day(home: Path, day: str) -> int:
+    """Land Daily Papers of `day`; raises SourceError."""
+    client, upstreams, archive = _collector(home)
+    return collect.fetch_day(client, upstreams, archive, day)
+
+
+def leave_open(home: Path, day: str, reason: str) -> None:
+    """Note that `day` was not asked for."""
+    collect.close_day(_archive(home), day, 0, reason)
+
+
+def record(home: Path) -> list[Tally]:
+    """Everything landed and not yet recorded goes into the catalogue."""
+    with _catalogue(home) as engine:
+        return record_landed(engine, _archive(home))
+
+
+def enrich(home: Path, night: str, first: str) -> Enrichment:
+    """Land arXiv's metadata for pending papers and those listed since `first`.
+
+    At the first sign that arXiv does not want to answer the rest is left pending.
+    """
+    with _catalogue(home) as engine, engine.connect() as db:
+        ids = collect.ids_to_ask(db, night, first)
+        pending = set(collect.pending(db))
+    client, upstreams, archive = _collector(home)
+    done = 0
+    with progress("arXiv metadata", len(ids)) as advance:
+        for batch in collect.in_batches(ids):
+            try:
+                collect.fetch_ids(client, upstreams, archive, batch, night)
+            except SourceError as error:
+                say(f"arXiv is left for the next run: {error}")
+                return Enrichment(done, len(pending - set(ids[:done])), str(error))
+            done += len(batch)
+            advance(len(batch))
+    return Enrichment(done, len(pending - set(ids)))
+
+
+def search_titles(home: Path, night: str) -> str | None:
+    """Land arXiv's answers for imported titles that nobody knows; gives why it stopped, if so."""
+    with _catalogue(home) as engine, engine.connect() as db:
+        wanted = titles_to_ask(db, night)
+    client, upstreams, archive = _collector(home)
+    with progress("arXiv title search", len(wanted)) as advance:
+        for title in wanted:
+            try:
+                collect.fetch_title(client, upstreams, archive, title, night)
+            except SourceError as error:
+                say(f"titles are left unresolved for now: {error}")
+                return str(error)
+            advance(1)
+    return None
+
+
+def import_listing(home: Path, name: str, body: bytes, night: str) -> list[dict[str, Any]]:
+    """Keep a saved listing and resolve what can be resolved; gives its entries, ready for JSON."""
+    listing = saved_listing.parse(body)  # refused before anything is kept
+    collect.import_file(_archive(home), body, name, night)
+    record(home)
+    search_titles(home, night)
+    record(home)
+    with _catalogue(home) as engine, engine.connect() as db:
+        ids = {t.title_key: t.arxiv_id for t in all_titles(db)}
+    return [_entry(entry, ids[title_key(entry.title)]) for entry in listing.entries]
+
+
+def replay(home: Path) -> list[Tally]:
+    """Build the catalogue anew from `raw/` alone, and put it in the place of the old one."""
+    layout, archive = Home(home), _archive(home)
+    names = sum(1 for _ in archive.names())
+    if not names:
+        raise PaperfeedError(f"{layout.raw} holds nothing to replay: run  paperfeed nightly  first")
+    fresh = layout.catalogue.with_suffix(".replayed")
+    _remove_database(fresh)
+    engine = open_catalogue(fresh)
+    with progress("replaying", names) as advance:
+        tallies = record_landed(engine, archive, advance)
+    _fold_log(engine)
+    _remove_log(layout.catalogue)
+    fresh.replace(layout.catalogue)
+    return tallies
+
+
+def publish(home: Path, *, allow_shrink: bool = False) -> build.Published:
+    """Embed what is new and publish a snapshot of the whole catalogue."""
+    layout = Home(home)
+    encoder = Encoder(os.environ.get("PAPERFEED_MODEL") or DEFAULT_MODEL)
+    cache = VectorCache.open(layout.vectors, encoder.digest, encoder.dimension)
+    with _catalogue(home) as engine, engine.connect() as db:
+        total = count(db, papers)
+        if not total:
+            raise PaperfeedError(f"{home} holds no papers yet: run  paperfeed nightly  first")
+        with progress("indexing", total) as advance:
+            return build.publish(
+                layout.index,
+                all_papers(db),
+                encoder,
+                cache,
+                progress=advance,
+                allow_shrink=allow_shrink,
+            )
+
+
+def has_papers(home: Path) -> bool:
+    """Whether there is anything to publish."""
+    with _catalogue(home) as engine, engine.connect() as db:
+        return count(db, papers) > 0
+
+
+def states(home: Path, days: list[str]) -> list[ledger.Partition]:
+    """How `days` stand in the ledger."""
+    with _catalogue(home) as engine, engine.connect() as db:
+        return [p for p in ledger.partitions(db, collect.DAILY) if p.day in set(days)]
+
+
+@contextmanager
+def _catalogue(home: Path) -> Iterator[sa.Engine]:
+    engine = open_catalogue(Home(home).catalogue)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+def _archive(home: Path) -> Archive:
+    return Archive(Home(home).raw)
+
+
+def _collector(home: Path) -> tuple[Client, Upstreams, Archive]:
+    upstreams = Upstreams.from_env(os.environ)
+    return Client.of(upstreams, Home(home).locks), upstreams, _archive(home)
+
+
+def _entry(entry: saved_listing.Entry, arxiv_id: str | None) -> dict[str, Any]:
+    repos = find_repos(entry.abstract or "", "abstract", entry.title)
+    return {**asdict(entry), "arxiv_id": arxiv_id, "repos": [repo.name for repo in repos]}
+
+
+def _fold_log(engine: sa.Engine) -> None:
+    """Fold the write-ahead log into the file, so that the file alone is the catalogue."""
+    with engine.connect() as db:
+        db.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    engine.dispose()
+
+
+def _remove_log(path: Path) -> None:
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def _remove_database(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    _remove_log(path)

@@ -1,0 +1,1 @@
+"""ingest: the world's listings become paper records."""

@@ -1,0 +1,138 @@
+"""From a source to the archive: each function lands what it received and records nothing.
+
+A day's fetch ends with a landed note of how it ended, so that the ledger, too, is rebuilt from
+`raw/` alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import sqlalchemy as sa
+
+from ingest.catalogue import asked, listed_between, papers
+from ingest.errors import SourceChanged, SourceError
+from ingest.http import Client, Response
+from ingest.ledger import days_between
+from ingest.paper import Parsed
+from ingest.raw import Archive, Raw, moment
+from ingest.sources import arxiv_api, huggingface
+from ingest.upstreams import Upstreams
+
+DAILY = "huggingface"
+
+
+def fetch_day(client: Client, upstreams: Upstreams, archive: Archive, day: str) -> int:
+    """Land every page of Daily Papers for `day`, and how it ended; gives the number of entries.
+
+    Falls back to the listing page where the API fails. Raises the API's SourceError when both do.
+    """
+    entries: list[int] = []  # of each page, as far as they came
+    try:
+        _fetch_api(client, upstreams, archive, day, entries)
+    except SourceError as failure:
+        try:
+            entries = _fetch_listing(client, upstreams, archive, day)
+        except SourceError:
+            close_day(archive, day, sum(entries), str(failure))
+            raise failure from None
+    close_day(archive, day, sum(entries))
+    return sum(entries)
+
+
+def close_day(archive: Archive, day: str, received: int, failure: str | None = None) -> None:
+    """Land the note of how the fetch of `day` ended."""
+    end = {"source": DAILY, "received": received, "failure": failure}
+    archive.land(Raw("closing", day, "", moment(), json.dumps(end).encode()))
+
+
+def fetch_ids(
+    client: Client, upstreams: Upstreams, archive: Archive, ids: list[str], night: str
+) -> None:
+    """Land arXiv's answer for `ids`; one malformed id spoils a batch, so a refused one is halved.
+
+    Raises SourceUnavailable where arXiv does not answer, SourceChanged where it answers a batch
+    with nothing or with something else: those ids stay pending.
+    """
+    response = arxiv_api.fetch_ids(client, upstreams, ids)
+    if response.status == 400 and len(ids) > 1:
+        middle = len(ids) // 2
+        fetch_ids(client, upstreams, archive, ids[:middle], night)
+        fetch_ids(client, upstreams, archive, ids[middle:], night)
+        return
+    suspect = _is_empty(response) and len(ids) > 1
+    _land(archive, "arxiv_ids", night, response, about="" if suspect else ",".join(ids))
+    if suspect:
+        raise SourceChanged("arXiv answered a batch of ids with nothing", response.url)
+
+
+def fetch_title(
+    client: Client, upstreams: Upstreams, archive: Archive, title: str, night: str
+) -> None:
+    """Land arXiv's answer to a search for `title`."""
+    response = arxiv_api.fetch_title(client, upstreams, title)
+    _land(archive, "arxiv_title", night, response, about=title)
+
+
+def import_file(archive: Archive, body: bytes, name: str, night: str) -> None:
+    """Land a saved listing."""
+    archive.land(Raw("saved_listing", night, name, moment(), body))
+
+
+def pending(db: sa.Connection) -> list[str]:
+    """Ids that arXiv has never answered for."""
+    query = sa.select(papers.c.arxiv_id).where(papers.c.version.is_(None))
+    return list(db.scalars(query.order_by(papers.c.arxiv_id)))
+
+
+def ids_to_ask(db: sa.Connection, night: str, first: str) -> list[str]:
+    """The ids to ask arXiv for on `night`: pending ones, and those listed since `first` again.
+
+    Each is asked once a night. One that arXiv did not know n times waits 2**(n-1) nights, 32 at
+    most: ids appear at the API some days late, or never.
+    """
+    notes = db.execute(sa.select(asked))
+    waiting = {n.arxiv_id for n in notes if not _due(n.last_night, n.unknown, night)}
+    return sorted({*pending(db), *listed_between(db, first, night)} - waiting)
+
+
+def in_batches(ids: list[str]) -> Iterator[list[str]]:
+    """`ids` in batches that arXiv's API takes."""
+    for start in range(0, len(ids), arxiv_api.BATCH):
+        yield ids[start : start + arxiv_api.BATCH]
+
+
+def _due(last_night: str, unknown: int, night: str) -> bool:
+    waited = len(days_between(last_night, night)) - 1 if last_night < night else 0
+    return waited >= min(1 << max(unknown - 1, 0), 32)
+
+
+def _fetch_api(
+    client: Client, upstreams: Upstreams, archive: Archive, day: str, entries: list[int]
+) -> None:
+    """Each page is landed before it is read; an unreadable one stays, and raises SourceChanged."""
+    for page in huggingface.fetch_day(client, upstreams, day):
+        _land(archive, "huggingface_api", day, page)
+        entries.append(_size(huggingface.parse_api(page.body, day, page.received_at)))
+
+
+def _fetch_listing(client: Client, upstreams: Upstreams, archive: Archive, day: str) -> list[int]:
+    page = huggingface.fetch_listing(client, upstreams, day)
+    _land(archive, "huggingface_listing", day, page)
+    return [_size(huggingface.parse_listing(page.body, day, page.received_at))]
+
+
+def _land(archive: Archive, kind: str, partition: str, response: Response, about: str = "") -> None:
+    archive.land(Raw(kind, partition, response.url, response.received_at, response.body, about))
+
+
+def _is_empty(response: Response) -> bool:
+    try:
+        return _size(arxiv_api.parse(response.body, response.received_at)) == 0
+    except SourceChanged:
+        return True
+
+
+def _size(parsed: Parsed) -> int:
+    return len(parsed.observations) + len(parsed.rejected)

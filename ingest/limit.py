@@ -1,0 +1,70 @@
+"""arXiv's one limit: a single connection and a gap between requests, over all processes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ingest.errors import SourceUnavailable
+
+GAP_MARGIN_SECONDS = 0.05
+"""arXiv counts arrivals, and two requests do not take equally long to arrive."""
+
+LOCK_PATIENCE_SECONDS = 600.0
+
+
+class ArxivLimit:
+    """One connection at a time and a gap between two starts, over every process on the folder."""
+
+    def __init__(
+        self,
+        folder: Path,
+        delay_seconds: float,
+        sleep: Callable[[float], None],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._lock = FileLock(folder / "arxiv.lock", timeout=LOCK_PATIENCE_SECONDS)
+        self._last = folder / "arxiv.last"  # its modification time is the start of the last request
+        self._gap = delay_seconds + GAP_MARGIN_SECONDS if delay_seconds else 0.0
+        self._sleep = sleep
+        self._now = now
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Hold arXiv's only connection; raises SourceUnavailable if others never let go of it."""
+        self._last.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._acquire()
+            yield
+        finally:
+            self._lock.release()
+
+    def _acquire(self) -> None:
+        """Wait without the lock, so that processes take turns instead of one starving the rest."""
+        try:
+            self._lock.acquire()
+            while wait := self._seconds_left():
+                self._lock.release()
+                self._sleep(wait)
+                self._lock.acquire()
+        except Timeout:
+            message = f"another paperfeed has kept arXiv's turn for {LOCK_PATIENCE_SECONDS:g} s"
+            raise SourceUnavailable(message) from None
+        self._stamp(self._now().timestamp())
+
+    def _seconds_left(self) -> float:
+        now = self._now().timestamp()
+        last = self._last.stat().st_mtime if self._last.exists() else float("-inf")
+        if last > now:
+            # The clock went back: one gap from now, not until the old time comes round again.
+            self._stamp(last := now)
+        return max(0.0, round(last + self._gap - now, 3))
+
+    def _stamp(self, moment: float) -> None:
+        self._last.touch()
+        os.utime(self._last, (moment, moment))

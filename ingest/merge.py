@@ -1,0 +1,104 @@
+"""Observations of one paper to the paper: pure, and the same in any order.
+
+arXiv wins for what is printed on the paper, its newest version first. Hugging Face wins for its own
+fields, its newest answer first. What one answer leaves out never erases what another gave.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ingest.links import find_repos, repo_of
+from ingest.paper import Observation, Paper, Repo
+
+PRINTED = (
+    "title",
+    "abstract",
+    "authors",
+    "categories",
+    "published",
+    "updated",
+    "comment",
+    "journal_ref",
+    "doi",
+    "license",
+)
+LIVING = ("project_page", "upvotes", "keywords", "organization")
+
+_TRUST = {"saved_listing": 0, "huggingface": 1}  # every arXiv source stands above both
+_ARXIV = 2
+
+
+def merge(arxiv_id: str, observations: Iterable[Observation]) -> Paper:
+    """The paper that all `observations` of `arxiv_id` tell together."""
+    seen = sorted(set(observations), key=_newest_first, reverse=True)
+    trusted = sorted(seen, key=_most_trusted_first, reverse=True)
+    said = _first_of(trusted, PRINTED) | _first_of(seen, LIVING)
+    values: dict[str, Any] = {name: value for name, (value, _) in said.items()}
+    sources = {name: source for name, (_, source) in said.items()}
+    version = max((o.version for o in seen if o.version), default=None)
+    return Paper(
+        arxiv_id=arxiv_id,
+        version=version,
+        withdrawn=_withdrawn(trusted),
+        repos=_repos(values, seen),
+        listed_on=tuple(sorted({o.listed_on for o in seen if o.listed_on})),
+        sources=dict(sorted(sources.items())),
+        **values,
+    )
+
+
+def _newest_first(o: Observation) -> tuple[str, str, str, str]:
+    """Within one day's answers the later listing counts as the newer, whatever came when."""
+    return (o.seen_at[:10], o.listed_on or "", o.seen_at, o.to_json())
+
+
+def _most_trusted_first(o: Observation) -> tuple[int, int]:
+    return (_TRUST.get(o.source, _ARXIV), o.version or 0)
+
+
+def _first_of(ordered: list[Observation], names: Iterable[str]) -> dict[str, tuple[Any, str]]:
+    """For each name, the first value that anybody gave, and who."""
+    found = {}
+    for name in names:
+        for o in ordered:
+            if (value := getattr(o, name)) not in (None, ()):
+                found[name] = (value, o.source)
+                break
+    return found
+
+
+def _withdrawn(trusted: list[Observation]) -> bool:
+    """What the most trusted of those that know says."""
+    return next((o.withdrawn for o in trusted if o.withdrawn is not None), False)
+
+
+def _repos(values: dict[str, Any], seen: list[Observation]) -> tuple[Repo, ...]:
+    """Every link with its place: Hugging Face's field, project page, comment, abstract."""
+    title = values.get("title")
+    listed = _given(seen, lambda o: o.github_by == "user") or _given(seen, lambda _: True)
+    page = repo_of(values.get("project_page") or "")
+    links = [
+        *([Repo(listed, "huggingface", own=True)] if listed else []),
+        *([Repo(page, "project_page", own=True)] if page else []),
+        *find_repos(values.get("comment") or "", "comment", title),
+        *find_repos(values.get("abstract") or "", "abstract", title),
+    ]
+    return _spelled_alike(links)
+
+
+def _given(seen: list[Observation], by: Callable[[Observation], bool]) -> str | None:
+    """The newest repository of Hugging Face's own field."""
+    named = (repo_of(o.github) for o in seen if o.github and by(o))
+    return next((name for name in named if name), None)
+
+
+def _spelled_alike(links: list[Repo]) -> tuple[Repo, ...]:
+    """One spelling a repository: the most trusted one's (GitHub does not tell case apart)."""
+    spelling: dict[str, str] = {}
+    for link in links:
+        spelling.setdefault(link.name.casefold(), link.name)
+    return tuple(
+        Repo(spelling[r.name.casefold()], r.found_in, r.own, r.repaired, r.verified) for r in links
+    )

@@ -1,0 +1,137 @@
+"""What was landed becomes what is known: raw entries into the catalogue, each exactly once.
+
+The same function serves the night, the recovery after a killed one, and `paperfeed replay`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import sqlalchemy as sa
+
+from ingest import ledger
+from ingest.catalogue import Changes, add_observations, add_quarantine, asked, responses
+from ingest.errors import SourceError
+from ingest.paper import Parsed, Rejected
+from ingest.raw import Archive, Raw
+from ingest.sources import arxiv_api, huggingface, saved_listing
+from ingest.text import title_key
+from ingest.titles import keep_entries, resolve_titles, wanted_titles
+
+
+class Tally(NamedTuple):
+    """What one response, or several together, brought."""
+
+    kind: str
+    partition: str
+    received: int = 0
+    new: int = 0
+    changed: int = 0
+    quarantined: int = 0
+
+
+def record_landed(
+    engine: sa.Engine, archive: Archive, progress: Callable[[int], None] | None = None
+) -> list[Tally]:
+    """Record every raw entry that the catalogue has not seen, in the order of receipt."""
+    with engine.connect() as db:
+        known = set(db.scalars(sa.select(responses.c.name)))
+    tallies = []
+    for name in archive.names():
+        if name not in known:
+            tallies.append(_record(engine, name, archive.read(name)))
+            if progress:
+                progress(1)
+    with engine.begin() as db:
+        resolve_titles(db)
+    return tallies
+
+
+def add_up(tallies: Iterable[Tally]) -> list[Tally]:
+    """One tally for each (kind, partition)."""
+    sums: dict[tuple[str, str], Tally] = {}
+    for t in tallies:
+        key = (t.kind, t.partition)
+        before = sums.get(key, Tally(*key))
+        sums[key] = Tally(*key, *(a + b for a, b in zip(before[2:], t[2:], strict=True)))
+    return list(sums.values())
+
+
+def _record(engine: sa.Engine, name: str, raw: Raw) -> Tally:
+    with engine.begin() as db:
+        db.execute(
+            responses.insert().values(
+                name=name, kind=raw.kind, partition=raw.partition, received_at=raw.received_at
+            )
+        )
+        parsed = _read(db, raw)
+        changes: Changes = add_observations(db, parsed.observations)
+        bad = add_quarantine(db, name, raw.kind, raw.partition, parsed.rejected)
+        return Tally(raw.kind, raw.partition, len(parsed.observations) + bad, *changes, bad)
+
+
+def _read(db: sa.Connection, raw: Raw) -> Parsed:
+    """What `raw` says; a response that nobody can read is one rejected entry."""
+    try:
+        return READERS[raw.kind](db, raw)
+    except SourceError as error:
+        text = raw.body.decode(errors="replace")
+        return Parsed((), (Rejected(error.message, text),))
+
+
+def _daily_api(_: sa.Connection, raw: Raw) -> Parsed:
+    return huggingface.parse_api(raw.body, raw.partition, raw.received_at)
+
+
+def _daily_listing(_: sa.Connection, raw: Raw) -> Parsed:
+    return huggingface.parse_listing(raw.body, raw.partition, raw.received_at)
+
+
+def _arxiv_ids(db: sa.Connection, raw: Raw) -> Parsed:
+    """Answers, and the note of which ids had none."""
+    parsed = arxiv_api.parse(raw.body, raw.received_at)
+    answered = {o.arxiv_id for o in parsed.observations}
+    for arxiv_id in filter(None, raw.about.split(",")):
+        note_asked(db, arxiv_id, raw.partition, arxiv_id in answered)
+    return parsed
+
+
+def _arxiv_title(db: sa.Connection, raw: Raw) -> Parsed:
+    """Of a title search only the papers that a saved listing asks for are taken."""
+    parsed = arxiv_api.parse(raw.body, raw.received_at)
+    wanted = wanted_titles(db, asked_for=raw.about, night=raw.partition)
+    return Parsed(tuple(o for o in parsed.observations if title_key(o.title or "") in wanted))
+
+
+def _saved_listing(db: sa.Connection, raw: Raw) -> Parsed:
+    keep_entries(db, saved_listing.parse(raw.body), raw.received_at)
+    return Parsed(())
+
+
+def _closing(db: sa.Connection, raw: Raw) -> Parsed:
+    """The end of a fetch, as `ingest.collect` landed it."""
+    end = json.loads(raw.body)
+    ledger.close(
+        db, ledger.judge(end["source"], raw.partition, end["received"], end.get("failure"))
+    )
+    return Parsed(())
+
+
+def note_asked(db: sa.Connection, arxiv_id: str, night: str, answered: bool) -> None:
+    """Remember that arXiv was asked, and how often in a row it did not know the id."""
+    before = db.execute(sa.select(asked).where(asked.c.arxiv_id == arxiv_id)).first()
+    unknown = 0 if answered else (before.unknown if before else 0) + 1
+    row = {"arxiv_id": arxiv_id, "last_night": night, "unknown": unknown}
+    db.execute(asked.insert().prefix_with("OR REPLACE").values(row))
+
+
+READERS: dict[str, Callable[[sa.Connection, Raw], Parsed]] = {
+    "huggingface_api": _daily_api,
+    "huggingface_listing": _daily_listing,
+    "arxiv_ids": _arxiv_ids,
+    "arxiv_title": _arxiv_title,
+    "saved_listing": _saved_listing,
+    "closing": _closing,
+}

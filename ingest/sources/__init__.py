@@ -1,0 +1,1 @@
+"""One file a source: what to ask for, and bytes to observations."""

@@ -1,0 +1,1 @@
+"""serve: lets people and prompt builders in."""

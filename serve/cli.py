@@ -1,0 +1,304 @@
+"""The `paperfeed` command: each verb is a thin skin over one function.
+
+Only the verbs that collect import flows, and only when they run: a question loads neither torch
+nor Prefect.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import json
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Any
+
+import typer
+from dotenv import find_dotenv, load_dotenv
+
+from ingest.errors import BadInput, MissingExtra, PaperfeedError
+from ingest.ids import parse
+
+app = typer.Typer(
+    help="The paper feed that prompt builders trust.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Count = Annotated[int, typer.Option("-k", help="How many papers.")]
+Since = Annotated[str | None, typer.Option(help="Published on this day or later.")]
+Until = Annotated[str | None, typer.Option(help="Published on this day or earlier.")]
+Categories = Annotated[
+    list[str] | None, typer.Option("--category", help="An arXiv category; may be repeated.")
+]
+HasCode = Annotated[bool, typer.Option("--has-code", help="Only papers with a repository.")]
+ListedOnly = Annotated[bool, typer.Option("--listed-only", help="Only Daily Papers.")]
+Withdrawn = Annotated[bool, typer.Option("--include-withdrawn", help="Withdrawn papers too.")]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
+
+
+class Format(StrEnum):
+    """What `export` can write."""
+
+    JSONL = "jsonl"
+    PARQUET = "parquet"
+
+
+def main() -> None:
+    """Run the command; every expected error is one line on standard error and exit code 1."""
+    load_dotenv(find_dotenv(usecwd=True))
+    try:
+        app()
+    except PaperfeedError as error:
+        _fail(str(error))
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(1)
+        _fail(_os_error(error))
+    except KeyboardInterrupt:
+        _fail("interrupted: run the same command again, it goes on where it stopped", 130)
+
+
+@app.command()
+def nightly(
+    date: Annotated[
+        str | None, typer.Option(help="The night's day; today (UTC) if left out.")
+    ] = None,
+    days: Annotated[int, typer.Option(min=1, max=366, help="Days to ask for again.")] = 7,
+) -> None:
+    """Collect every open day, publish a snapshot and show the night's table."""
+    _night(_flows("nightly").nightly(home=_home(), date=date, days=days))
+
+
+@app.command()
+def backfill(
+    first: Annotated[str, typer.Option("--from", help="The first day.")],
+    last: Annotated[str, typer.Option("--to", help="The last day.")],
+) -> None:
+    """Do the night's work over a range of days."""
+    if first > last:
+        raise BadInput(f"--from {first} is after --to {last}: swap them")
+    _night(_flows("nightly").backfill(home=_home(), first=first, last=last))
+
+
+@app.command("import")
+def import_file(
+    file: Annotated[Path, typer.Argument(help="A saved listing, HTML or plain text.")],
+    as_json: AsJson = False,
+) -> None:
+    """Import a saved listing; titles are resolved to ids by the catalogue and by arXiv."""
+    steps = _flows("steps")
+    body = _readable(file)
+    with steps.run_lock(_home()):
+        entries = steps.import_listing(_home(), file.name, body, steps.today())
+    _print_json(entries) if as_json else _print_entries(entries)
+
+
+@app.command()
+def replay() -> None:
+    """Rebuild the catalogue from the raw responses alone."""
+    steps = _flows("steps")
+    with steps.run_lock(_home()):
+        tallies = steps.replay(_home())
+    received, bad = sum(t.received for t in tallies), sum(t.quarantined for t in tallies)
+    typer.echo(f"replayed {len(tallies)} responses: {received} entries, {bad} in quarantine")
+
+
+@app.command()
+def index(
+    allow_shrink: Annotated[
+        bool, typer.Option(help="Publish even if the snapshot loses a tenth of its papers.")
+    ] = False,
+) -> None:
+    """Embed what is new in the catalogue and publish a snapshot."""
+    steps = _flows("steps")
+    with steps.run_lock(_home()):
+        published = steps.publish(_home(), allow_shrink=allow_shrink)
+    state = "unchanged" if published.unchanged else "published"
+    typer.echo(
+        f"snapshot {published.snapshot_id} {state}: {published.papers} papers, "
+        f"{published.vectors_made} vectors made, {published.vectors_reused} reused"
+    )
+
+
+@app.command()
+def related(
+    query: Annotated[str, typer.Argument(help="The question.")],
+    k: Count = 3,
+    since: Since = None,
+    until: Until = None,
+    category: Categories = None,
+    has_code: HasCode = False,
+    listed_only: ListedOnly = False,
+    include_withdrawn: Withdrawn = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print the Related Papers block for a question."""
+    retriever = _retriever()
+    filters = {
+        "since": since,
+        "until": until,
+        "categories": category,
+        "has_code": has_code or None,
+        "listed_only": listed_only,
+        "include_withdrawn": include_withdrawn,
+    }
+    if as_json:
+        _print_hits(retriever.related_papers(query, k, **filters))
+    else:
+        typer.echo(retriever.related_papers_block(query, k, **filters))
+
+
+@app.command()
+def similar(
+    arxiv_id: Annotated[str, typer.Argument(help="An arXiv id or address.")],
+    k: Count = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Print the papers most like one paper."""
+    hits = _retriever().similar(_base_id(arxiv_id), k)
+    if as_json:
+        _print_hits(hits)
+    else:
+        for hit in hits:
+            typer.echo(f"{hit.paper.arxiv_id:<18}{hit.score:7.3f}  {hit.paper.title}")
+
+
+@app.command()
+def show(arxiv_id: Annotated[str, typer.Argument(help="An arXiv id or address.")]) -> None:
+    """Print everything the catalogue knows about one paper, as JSON."""
+    record = _inspect().record_of(_home(), _base_id(arxiv_id))
+    _print_json(record)
+
+
+@app.command()
+def status(as_json: AsJson = False) -> None:
+    """Print how each source, the catalogue and the snapshot stand."""
+    report = _inspect().status(_home())
+    if as_json:
+        _print_json(report)
+    else:
+        for line in _inspect().status_lines(report):
+            typer.echo(line)
+
+
+@app.command()
+def verify() -> None:
+    """Check every file of the current snapshot against its manifest."""
+    snapshot = importlib.import_module("index.snapshot")
+    typer.echo(snapshot.verify(_home() / "index"))
+
+
+@app.command()
+def rollback() -> None:
+    """Go back to the snapshot published before the current one."""
+    snapshot = importlib.import_module("index.snapshot")
+    typer.echo(f"current snapshot: {snapshot.rollback(_home() / 'index')}")
+
+
+@app.command()
+def export(
+    form: Annotated[Format, typer.Option("--format", help="jsonl or parquet.")] = Format.JSONL,
+    out: Annotated[Path | None, typer.Option(help="A file; standard output if left out.")] = None,
+) -> None:
+    """Write every paper of the catalogue, one record a line, in the order of ids."""
+    written = _inspect().export(_home(), form, out)
+    if out:
+        typer.echo(f"{written} papers written to {out}", err=True)
+
+
+def _home() -> Path:
+    return Path(os.environ.get("PAPERFEED_HOME") or "data")
+
+
+def _retriever() -> Any:  # noqa: ANN401 -- index.Retriever, imported only where it is asked
+    return importlib.import_module("index").Retriever.open(_home())
+
+
+def _flows(name: str) -> ModuleType:
+    """A module of flows; without the packages of the extra `nightly`, the command to get them."""
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")  # our own lines tell the story
+    return _needing_nightly(f"flows.{name}")
+
+
+def _inspect() -> ModuleType:
+    return _needing_nightly("serve.inspect")
+
+
+def _needing_nightly(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise MissingExtra(error.name or name, "nightly") from error
+
+
+def _base_id(text: str) -> str:
+    return parse(text).base
+
+
+def _readable(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise BadInput(f"{file} cannot be read: {error.strerror}") from error
+
+
+def _night(night: Any) -> None:  # noqa: ANN401 -- flows.report.Night, imported only where it runs
+    for row in night.rows:
+        typer.echo(
+            f"{row['source']:<20} {row['day']}  {row['state'] or '-':<16} "
+            f"{row['received']:>4} received {row['new']:>4} new {row['changed']:>4} changed "
+            f"{row['quarantined']:>3} quarantined"
+        )
+    typer.echo(night.summary())
+    if night.failed:
+        day, reason = next(iter(night.failed.items()))
+        more = f", and {len(night.failed) - 1} more days" if len(night.failed) > 1 else ""
+        raise PaperfeedError(
+            f"{day} could not be fetched{more}: {reason}; run the same command again later, "
+            "open days are caught up and the last snapshot goes on serving"
+        )
+
+
+def _print_entries(entries: list[dict[str, Any]]) -> None:
+    for entry in entries:
+        repos = " ".join(entry["repos"])
+        typer.echo(f"{entry['arxiv_id'] or 'unresolved':<14}{entry['title']}  {repos}".rstrip())
+    counted = sum(entry["author_count"] is not None for entry in entries)
+    found = sum(entry["arxiv_id"] is not None for entry in entries)
+    typer.echo(
+        f"{len(entries)} papers, {counted} with an author count; "
+        f"{found} resolved to ids, {len(entries) - found} unresolved"
+    )
+
+
+def _print_hits(hits: list[Any]) -> None:
+    _print_json([{"rank": h.rank, "score": h.score, **h.paper.to_record()} for h in hits])
+
+
+def _print_json(value: Any) -> None:  # noqa: ANN401 -- anything JSON can say
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def _os_error(error: OSError) -> str:
+    if error.errno == errno.ENOSPC:
+        return "the disk is full: free some space and run the same command again; nothing is lost"
+    return f"{error.filename or ''}: {error.strerror or error}".lstrip(": ")
+
+
+def _fail(message: str, code: int = 1) -> None:
+    line = " ".join(message.split())
+    sys.stderr.write(f"paperfeed: {line}\n")
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,18 @@
+"""What every test may lean on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of recorded responses and benchmarks beside the checkout, where there is one."""
+    path = ROOT.parent / "shared"
+    if not (path / "captures").is_dir():
+        pytest.skip("no ../shared beside this checkout: recorded captures are not here")
+    return path

@@ -1,0 +1,81 @@
+"""The ledger: states, and which days a night asks for."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest import ledger
+from ingest.catalogue import open_catalogue
+from ingest.ledger import Partition, State, days_between, judge, open_days
+
+MONDAY, SATURDAY = "2025-03-03", "2025-03-08"
+
+
+@pytest.mark.parametrize(
+    ("day", "received", "failure", "label"),
+    [
+        (MONDAY, 24, None, "ok(24)"),
+        (SATURDAY, 2, None, "ok(2)"),
+        (SATURDAY, 0, None, "empty-expected"),
+        (MONDAY, 0, None, "empty-suspect(no entries on a weekday)"),
+        (MONDAY, 15, "cut off", "partial(cut off)"),
+        (MONDAY, 0, "timed out", "failed(timed out)"),
+        (SATURDAY, 0, "timed out", "failed(timed out)"),
+    ],
+)
+def test_states(day, received, failure, label) -> None:
+    assert judge("huggingface", day, received, failure).label == label
+
+
+def test_the_newest_probe_stands(tmp_path) -> None:
+    engine = open_catalogue(tmp_path / "c.sqlite")
+    with engine.begin() as db:
+        ledger.close(db, judge("huggingface", MONDAY, 0, "timed out"))
+        ledger.close(db, judge("huggingface", MONDAY, 7, None))
+        ledger.close(db, judge("other", MONDAY, 1, None))
+    with engine.connect() as db:
+        assert ledger.partitions(db, "huggingface") == [
+            Partition("huggingface", MONDAY, State.OK, 7)
+        ]
+        assert len(ledger.partitions(db)) == 2
+
+
+def test_the_first_night_asks_for_its_window_only() -> None:
+    assert open_days([], "2025-03-05", 3) == ["2025-03-03", "2025-03-04", "2025-03-05"]
+
+
+def test_a_missed_night_and_a_failed_day_are_caught_up() -> None:
+    known = [
+        judge("huggingface", "2025-02-10", 5, None),
+        judge("huggingface", "2025-02-11", 0, "timed out"),
+        judge("huggingface", "2025-02-12", 5, None),
+    ]
+    assert open_days(known, "2025-02-16", 2) == [
+        "2025-02-11",
+        "2025-02-13",
+        "2025-02-14",
+        "2025-02-15",
+        "2025-02-16",
+    ]
+
+
+days = st.dates(date(2025, 1, 1), date(2025, 2, 28)).map(str)
+outcomes = st.tuples(days, st.integers(0, 3), st.none() | st.just("down"))
+
+
+@given(
+    st.lists(outcomes), st.dates(date(2025, 3, 1), date(2025, 3, 20)).map(str), st.integers(1, 9)
+)
+def test_no_open_day_is_ever_lost(ends, night, window) -> None:
+    known = list({p.day: p for p in (judge("hf", *end) for end in ends)}.values())
+    asked = set(open_days(known, night, window))
+    for p in known:
+        assert p.state in ledger.CLOSED or p.day in asked
+    first = min((p.day for p in known), default=night)
+    never_seen = set(days_between(first, night)) - {p.day for p in known}
+    assert never_seen <= asked
+    assert {str(date.fromisoformat(night) - timedelta(days=n)) for n in range(window)} <= asked
