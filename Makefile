@@ -32,7 +32,7 @@ test: .venv/ready  ## the whole suite, on loopback only
 	@$(BIN)/python -m pytest
 
 lint: .venv/ready  ## ruff and mypy, strict
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy .
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 clean:  ## remove .venv, caches and the demo's data; your own data stays
 	@rm -rf .venv data/demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -114,13 +114,20 @@ def _fetch_api(
     """Each page is landed before it is read; an unreadable one stays, and raises SourceChanged."""
     for page in huggingface.fetch_day(client, upstreams, day):
         _land(archive, "huggingface_api", day, page)
-        entries.append(_size(huggingface.parse_api(page.body, day, page.received_at)))
+        entries.append(_entries(huggingface.parse_api(page.body, day, page.received_at), page.url))
 
 
 def _fetch_listing(client: Client, upstreams: Upstreams, archive: Archive, day: str) -> list[int]:
     page = huggingface.fetch_listing(client, upstreams, day)
     _land(archive, "huggingface_listing", day, page)
-    return [_size(huggingface.parse_listing(page.body, day, page.received_at))]
+    return [_entries(huggingface.parse_listing(page.body, day, page.received_at), page.url)]
+
+
+def _entries(parsed: Parsed, url: str) -> int:
+    """How many entries a page has; one of which not a single entry can be read has changed."""
+    if parsed.rejected and not parsed.observations:
+        raise SourceChanged(f"no entry can be read: {parsed.rejected[0].reason}", url)
+    return len(parsed.observations) + len(parsed.rejected)
 
 
 def _land(archive: Archive, kind: str, partition: str, response: Response, about: str = "") -> None:
@@ -129,10 +136,6 @@ def _land(archive: Archive, kind: str, partition: str, response: Response, about
 
 def _is_empty(response: Response) -> bool:
     try:
-        return _size(arxiv_api.parse(response.body, response.received_at)) == 0
+        return arxiv_api.parse(response.body, response.received_at) == ((), ())
     except SourceChanged:
         return True
-
-
-def _size(parsed: Parsed) -> int:
-    return len(parsed.observations) + len(parsed.rejected)

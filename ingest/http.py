@@ -9,7 +9,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Collection, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -146,7 +146,7 @@ class Client:
     def _follow(self, url: str) -> Response:
         """The first answer that is not a redirect."""
         for _ in range(MAX_REDIRECTS + 1):
-            with self._limit.turn() if self._is_limited(url) else nullcontext():
+            with self._turn(url):
                 response = self._exchange(url)
             target = response.headers.get("location")
             if response.status not in _REDIRECTS or not target:
@@ -154,6 +154,11 @@ class Client:
             url = _prepared(urljoin(url, target))
         message = f"{_host(url)} redirected more than {MAX_REDIRECTS} times"
         raise SourceChanged(message, safe(url))
+
+    def _turn(self, url: str) -> AbstractContextManager[None]:
+        """arXiv's own hosts are never asked faster than arXiv wants, whatever the delay is."""
+        least = ARXIV_DELAY_SECONDS if is_arxiv(url) else 0.0
+        return self._limit.turn(least) if self._is_limited(url) else nullcontext()
 
     def _is_limited(self, url: str) -> bool:
         return is_arxiv(url) or f"{url.partition('?')[0]}/".startswith(self._arxiv)

@@ -30,25 +30,30 @@ class ArxivLimit:
     ) -> None:
         self._lock = FileLock(folder / "arxiv.lock", timeout=LOCK_PATIENCE_SECONDS)
         self._last = folder / "arxiv.last"  # its modification time is the start of the last request
-        self._gap = delay_seconds + GAP_MARGIN_SECONDS if delay_seconds else 0.0
+        self._delay = delay_seconds
         self._sleep = sleep
         self._now = now
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Hold arXiv's only connection; raises SourceUnavailable if others never let go of it."""
+    def turn(self, least_seconds: float = 0.0) -> Iterator[None]:
+        """Hold arXiv's only connection, at least so long after the last request began.
+
+        Raises SourceUnavailable if others never let go of it.
+        """
+        delay = max(self._delay, least_seconds)
+        gap = delay + GAP_MARGIN_SECONDS if delay else 0.0
         self._last.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._acquire()
+            self._acquire(gap)
             yield
         finally:
             self._lock.release()
 
-    def _acquire(self) -> None:
+    def _acquire(self, gap: float) -> None:
         """Wait without the lock, so that processes take turns instead of one starving the rest."""
         try:
             self._lock.acquire()
-            while wait := self._seconds_left():
+            while wait := self._seconds_left(gap):
                 self._lock.release()
                 self._sleep(wait)
                 self._lock.acquire()
@@ -57,13 +62,13 @@ class ArxivLimit:
             raise SourceUnavailable(message) from None
         self._stamp(self._now().timestamp())
 
-    def _seconds_left(self) -> float:
+    def _seconds_left(self, gap: float) -> float:
         now = self._now().timestamp()
         last = self._last.stat().st_mtime if self._last.exists() else float("-inf")
         if last > now:
             # The clock went back: one gap from now, not until the old time comes round again.
             self._stamp(last := now)
-        return max(0.0, round(last + self._gap - now, 3))
+        return max(0.0, round(last + gap - now, 3))
 
     def _stamp(self, moment: float) -> None:
         self._last.touch()

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from ingest import ledger
 from ingest.catalogue import Changes, add_observations, add_quarantine, asked, responses
-from ingest.errors import SourceError
+from ingest.errors import SourceChanged, SourceError
 from ingest.paper import Parsed, Rejected
 from ingest.raw import Archive, Raw
 from ingest.sources import arxiv_api, huggingface, saved_listing
@@ -106,8 +106,12 @@ def _arxiv_title(db: sa.Connection, raw: Raw) -> Parsed:
 
 
 def _saved_listing(db: sa.Connection, raw: Raw) -> Parsed:
+    """Its titles are kept; a page saved as HTML says as much as one that was fetched."""
     keep_entries(db, saved_listing.parse(raw.body), raw.received_at)
-    return Parsed(())
+    try:
+        return huggingface.parse_listing(raw.body, None, raw.received_at)
+    except SourceChanged:  # saved as text
+        return Parsed(())
 
 
 def _closing(db: sa.Connection, raw: Raw) -> Parsed:

@@ -72,21 +72,17 @@ class Upstreams:
         return frozenset(arxiv - {self.huggingface, self.github_api})
 
     def _refuse_haste(self) -> None:
-        """Raise BadInput for a delay that is none, or below arXiv's wish on arXiv's own hosts."""
+        """Raise BadInput for a delay that is none, or below arXiv's wish on arXiv's own API."""
         delay = self.arxiv_delay_seconds
         if not (math.isfinite(delay) and delay >= 0):
             message = f"{DELAY_VARIABLE}={delay} is no delay: give seconds, for example 3"
             raise BadInput(message)
-        if delay >= ARXIV_DELAY_SECONDS:
-            return
-        for name, variable in VARIABLES.items():
-            address = getattr(self, name)
-            if name.startswith("arxiv") and is_arxiv(address):
-                message = (
-                    f"{DELAY_VARIABLE}={delay:g} is too short for arXiv's own host {address}: "
-                    f"leave it at 3 or more, or point {variable} elsewhere"
-                )
-                raise BadInput(message)
+        if delay < ARXIV_DELAY_SECONDS and is_arxiv(self.arxiv_api):
+            message = (
+                f"{DELAY_VARIABLE}={delay:g} is too short for arXiv's own host {self.arxiv_api}: "
+                f"leave it at 3 or more, or point {VARIABLES['arxiv_api']} elsewhere"
+            )
+            raise BadInput(message)
 
 
 _DEFAULTS: dict[str, str] = {f.name: str(f.default) for f in fields(Upstreams)}

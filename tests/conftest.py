@@ -16,3 +16,14 @@ def shared() -> Path:
     if not (path / "captures").is_dir():
         pytest.skip("no ../shared beside this checkout: recorded captures are not here")
     return path
+
+
+@pytest.fixture(scope="session")
+def sample_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with the sample's night done; tests read it and change nothing in it."""
+    from tests.home import night, served
+
+    home = tmp_path_factory.mktemp("sample_home")
+    with served(home):
+        night(home)
+    return home

@@ -16,6 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from data.sample.replay import Fault, Replay
 from ingest.errors import (
@@ -26,7 +27,7 @@ from ingest.errors import (
     SourceUnavailable,
 )
 from ingest.http import MAX_BYTES, USER_AGENT, Client, safe
-from ingest.limit import GAP_MARGIN_SECONDS
+from ingest.limit import GAP_MARGIN_SECONDS, ArxivLimit
 from ingest.upstreams import Upstreams
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -238,7 +239,8 @@ def test_a_dripping_body_ends_at_the_deadline(tmp_path: Path, framing: str) -> N
         chunked = {"Content_Length": "", "Transfer_Encoding": "chunked"}
         yield answer(200, **(chunked if framing == "chunked" else {"Content_Length": "9999"}))
         yield b"2000\r\n" if framing == "chunked" else b""
-        while not done.wait(0.01):
+        for _ in range(500):
+            done.wait(0.01)
             yield b"."
 
     client = Client(tmp_path, attempts=1, timeout_seconds=5, deadline_seconds=0.1)
@@ -287,6 +289,7 @@ IN_20_SECONDS = "Mon, 03 Mar 2025 05:00:20 GMT"
         (503, "Retry_After", "60", 60.0),
         (429, "Retry_After", "0", 0.0),
         (429, "Retry_After", IN_20_SECONDS, 19.876544),
+        (429, "Retry_After", "Mon, 03 Mar 2025 05:00:20 -0000", 19.876544),
         (429, "Retry_After", "Mon, 03 Mar 2025 04:00:00 GMT", 0.0),
         (429, "RateLimit", '"api";r=0;t=31', 31.0),
         (503, "RateLimit", '"api";t=9;r=0', 9.0),
@@ -478,6 +481,27 @@ def test_two_processes_use_one_connection(replay: Replay, tmp_path: Path) -> Non
     replay.misbehave("arxiv_api", Fault.slow(0.1))
     # Without a gap, only one's waiting for the other's answer keeps the arrivals apart.
     assert min(ask_from_two_processes(replay, tmp_path / "locks", "0")) >= 0.1
+
+
+def test_arxivs_own_hosts_keep_their_gap_under_a_short_delay(tmp_path: Path, clock: Clock) -> None:
+    limit = ArxivLimit(tmp_path, 0.0, clock.sleep, clock.now)
+    for least in (0.0, 3.0, 0.0):
+        with limit.turn(least):
+            pass
+    assert clock.slept == [3.0 + GAP_MARGIN_SECONDS]
+
+
+def test_a_turn_that_never_comes_is_an_error(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ingest.limit.LOCK_PATIENCE_SECONDS", 0.01)
+    with (
+        Scripted(answer(200)) as server,
+        FileLock(tmp_path / "arxiv.lock"),
+        pytest.raises(SourceUnavailable, match="kept arXiv's turn"),
+    ):
+        arxiv_client(tmp_path, server, clock).get(f"{server.url}/arxiv")
+    assert server.asked == []
 
 
 def test_the_turn_of_a_killed_process_is_free(replay: Replay, tmp_path: Path) -> None:

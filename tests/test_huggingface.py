@@ -152,6 +152,11 @@ def test_one_line_is_clean_and_stays_so(text: str) -> None:
     assert line == unicodedata.normalize("NFC", line)
 
 
+def test_an_address_keeps_its_line_break_for_who_can_mend_it() -> None:
+    said = one(entry(1, githubRepo=" https://github.com/ada/\nhands\ud800 "))
+    assert said.github == "https://github.com/ada/\nhands"
+
+
 def test_title_keys_forget_case_accents_and_signs() -> None:
     assert title_key("Éclair: a “Fast” ﬁlter-Net²") == "eclairafastfilternet2"
     assert title_key("Straße") == title_key("STRASSE")
@@ -448,14 +453,17 @@ def _agree(said: Observation, raw: dict[str, Any], day: str) -> None:
     assert letters(said.title or "") == letters(paper["title"])
     assert letters(said.abstract or "") == letters(paper["summary"])
     assert (said.abstract or "").split() == (said.abstract or "").split(" ")
-    assert len(said.authors) == sum(bool(author["name"].strip()) for author in paper["authors"])
+    assert list(said.authors) == [
+        " ".join(author["name"].split()) for author in paper["authors"] if author["name"].strip()
+    ]
     assert said.published == re.sub(r"\.\d{3}Z$", "Z", paper["publishedAt"])
     assert said.upvotes == paper["upvotes"]
     assert said.github == paper.get("githubRepo")
     assert said.github_by == paper.get("githubRepoAddedBy")
     assert said.project_page == (paper.get("projectPage", "").strip() or None)
     assert list(said.keywords) == [k.strip() for k in paper.get("ai_keywords", []) if k.strip()]
-    assert said.organization == (paper.get("organization") or {}).get("fullname")
+    organization = (paper.get("organization") or {}).get("fullname", "").split()
+    assert (said.organization or "").split() == organization
 
 
 def test_the_real_page_is_that_of_another_day(shared: Any) -> None:

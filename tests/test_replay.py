@@ -242,10 +242,12 @@ def test_wrong_numbers_are_an_error_feed(replay: Replay, query: dict[str, str]) 
 def test_one_connection_serves_many_requests(replay: Replay) -> None:
     with requests.Session() as session:
         first = session.get(replay.url + "/huggingface/api/daily_papers", stream=True, timeout=5)
-        port = first.raw.connection.sock.getsockname()
-        _ = first.content
+        connection: Any = first.raw.connection
+        port = connection.sock.getsockname()
+        assert len(first.json()) == 15
         again = session.get(replay.url + "/arxiv/api/query", stream=True, timeout=5)
-        assert again.raw.connection.sock.getsockname() == port
+        connection = again.raw.connection
+        assert connection.sock.getsockname() == port
 
 
 def test_every_upstream_points_here_and_the_rest_is_not_found(replay: Replay) -> None:

@@ -138,7 +138,7 @@ def observe(entry: object, listed_on: str | None, seen_at: str) -> Observation |
         authors=_names(paper.get("authors")),
         published=_moment(paper.get("publishedAt")),
         withdrawn=True if paper.get("withdrawnAt") else None,
-        github=_text(paper.get("githubRepo")),
+        github=_as_it_stands(paper.get("githubRepo")),
         github_by=_text(paper.get("githubRepoAddedBy")),
         project_page=_text(paper.get("projectPage")),
         upvotes=count(paper.get("upvotes")),
@@ -228,6 +228,13 @@ def _payload(entry: object) -> str:
 
 def _text(value: object) -> str | None:
     return (one_line(value) or None) if isinstance(value, str) else None
+
+
+def _as_it_stands(value: object) -> str | None:
+    """A text with its line breaks (people paste addresses that have some), only storable."""
+    return (
+        (value.encode(errors="ignore").decode().strip() or None) if isinstance(value, str) else None
+    )
 
 
 def _names(value: object) -> tuple[str, ...]:

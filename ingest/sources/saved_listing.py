@@ -11,17 +11,16 @@ Where nothing tells the year, such days are None.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal, NamedTuple
 
 from ingest.errors import SourceChanged
-from ingest.paper import Observation, Parsed, Rejected
+from ingest.paper import Observation, Rejected
 from ingest.sources import huggingface
-from ingest.text import one_line, title_key
+from ingest.text import one_line
 
 SOURCE = "saved_listing"
 LONG = 200
@@ -66,24 +65,6 @@ def parse(body: bytes) -> Listing:
     if text.lstrip().startswith("<") or 'data-target="DailyPapers"' in text:
         return _from_html(text.encode())
     return _from_text(text)
-
-
-def observations(listing: Listing, ids: Mapping[str, str], seen_at: str) -> Parsed:
-    """What `listing` says of the papers whose id it holds, or `ids` knows by `title_key`.
-
-    The others are rejected with their reason. A search page is no day's listing, so `listed_on`
-    stays None.
-    """
-    found = [(one, one.arxiv_id or ids.get(title_key(one.title))) for one in listing.entries]
-    unknown = (json.dumps(asdict(entry)) for entry, arxiv_id in found if arxiv_id is None)
-    return Parsed(
-        tuple(
-            Observation(SOURCE, arxiv_id, seen_at, title=entry.title, abstract=entry.abstract)
-            for entry, arxiv_id in found
-            if arxiv_id is not None
-        ),
-        (*listing.rejected, *(Rejected("no arXiv id known for this title", e) for e in unknown)),
-    )
 
 
 def _decoded(body: bytes) -> str:
@@ -162,6 +143,11 @@ class _Stretch:
         return filled[0] if len(filled) == 1 else [" ".join(lines) for lines in filled]
 
     @property
+    def has_foot(self) -> bool:
+        """True where a paper's last lines end it."""
+        return self.authors is not None or self.date is not None
+
+    @property
     def is_head(self) -> bool:
         """True for the head of a page: a date, but neither authors nor anything like prose."""
         return self.date is not None and self.authors is None and not any(map(_prose, self.texts))
@@ -177,12 +163,11 @@ def _from_text(text: str) -> Listing:
     for index, one in enumerate(stretches):
         if not one.is_head:
             # Unless a date ended the head, it may hold anything; so may the foot of the page.
-            unsure = index == 0 or (one.authors is None and one.date is None)
-            entries.extend(_entries(one, LONG if unsure else 0, year, page))
-    if not entries or all(one.authors is None and one.date is None for one in stretches):
+            sure = index > 0 and one.has_foot
+            entries.extend(_entries(one, 0 if sure else LONG, year, page))
+    if not entries or not any(one.has_foot for one in stretches):
         raise SourceChanged(
-            "no papers in this file: give a Daily Papers page saved as HTML, or copied as text "
-            "with its titles, abstracts, numbers of authors and dates"
+            "no papers in this file: save a Daily Papers page as HTML, or copy all of its text"
         )
     return Listing(tuple(entries))
 
@@ -215,14 +200,9 @@ def _date(text: str) -> _Date | None:
     found = _DATE.match(text)
     if found is None:
         return None
-    year, comments = found["year"], found["comments"]
-    return _Date(
-        month=_MONTHS.index(found["month"][:3].lower()) + 1,
-        day=int(found["day"]),
-        year=int(year) if year else None,
-        comments=int(comments) if comments else None,
-        rest=found["rest"].strip(_BULLETS),
-    )
+    month = _MONTHS.index(found["month"][:3].lower()) + 1
+    year, comments = (int(said) if said else None for said in found.group("year", "comments"))
+    return _Date(month, int(found["day"]), year, comments, found["rest"].strip(_BULLETS))
 
 
 def _stretches(lines: Iterable[_Line]) -> list[_Stretch]:
@@ -256,18 +236,12 @@ def _prose(text: str) -> bool:
 
 
 def _entries(stretch: _Stretch, least: int, year: int | None, page: _Date | None) -> list[Entry]:
-    """The papers of one stretch: its foot is the last one's, those before it have none.
-
-    `least` is the length from which an abstract is believed where junk may stand around.
-    """
-    pairs = list(_pairs(stretch.texts, footed=stretch.authors is not None or bool(stretch.date)))
-    believed = [pair for pair in pairs[1:] if pair[1] and len(pair[1]) >= least]
-    if pairs and (least == 0 or stretch.authors is not None or len(pairs[0][1] or "") >= least):
-        title, abstract = pairs[0]
-        day = _day(stretch.date, year, page)
-        last = Entry(title, abstract, stretch.authors, day, stretch.comments)
-        return [*(Entry(*pair) for pair in reversed(believed)), last]
-    return [Entry(*pair) for pair in reversed(believed)]
+    """The papers of one stretch whose abstracts have `least` characters; its foot is the last's."""
+    foot = (stretch.authors, _day(stretch.date, year, page), stretch.comments)
+    pairs = _pairs(stretch.texts, footed=stretch.has_foot)
+    read = [Entry(*pair, *(foot if at == 0 else ())) for at, pair in enumerate(pairs)]
+    read = [one for one in read if one.author_count is not None or len(one.abstract or "") >= least]
+    return read[::-1]
 
 
 def _pairs(texts: list[str], *, footed: bool) -> Iterator[tuple[str, str | None]]:

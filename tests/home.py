@@ -1,0 +1,48 @@
+"""A home filled from the sample, for tests that need one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from unittest.mock import patch
+
+from data.sample.replay import Replay
+from tests.conftest import ROOT
+
+SAMPLE = ROOT / "data" / "sample"
+DAYS = sorted(file.stem for file in (SAMPLE / "huggingface").glob("*.json"))
+NIGHT = DAYS[-1]
+
+
+@contextmanager
+def served(home: Path) -> Iterator[Replay]:
+    """The replay running, and the environment pointing to it and to `home`."""
+    with Replay() as replay, patch.dict(os.environ, environment(replay, home)):
+        yield replay
+
+
+def environment(replay: Replay, home: Path) -> dict[str, str]:
+    return {**replay.env, "PAPERFEED_HOME": str(home), "PAPERFEED_MODEL": ""}
+
+
+def night(home: Path) -> str:
+    """The sample's night as the flow does it, without Prefect; gives the snapshot's id."""
+    from flows import steps
+
+    steps.record(home)
+    for day in steps.open_days(home, NIGHT, len(DAYS)):
+        steps.fetch_day(home, day)
+    steps.record(home)
+    steps.enrich(home, NIGHT, DAYS[0])
+    steps.record(home)
+    return steps.publish(home).snapshot_id
+
+
+def exported(home: Path, out: Path) -> bytes:
+    """What `paperfeed export` writes."""
+    from serve import inspect
+
+    inspect.export(home, "jsonl", out)
+    return out.read_bytes()

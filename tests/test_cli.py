@@ -1,0 +1,196 @@
+"""The command line: what people type, what they read, and the exit codes."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from ingest.paper import Paper
+from serve import cli
+from tests.conftest import ROOT
+from tests.home import DAYS, served
+
+QUESTION = (
+    "What kind of changes in training help AI avoid mistakes like extra fingers or broken limbs?"
+)
+BLOCK = re.compile(
+    r"### Related Papers:\n"
+    r"(Model: \S.*\nPaper: http://arxiv\.org/pdf/\S+?(v\d+)?\.pdf\n"
+    r"(GitHub: https://github\.com/[\w-]+/[\w.-]+\n)?Summary: \S.*(\n\n|\n$)){3}"
+)
+
+
+@pytest.fixture
+def paperfeed(sample_home, monkeypatch, capsys):
+    """Run the command in this process on the sample's home; gives (exit code, out, err)."""
+
+    def run(*arguments: str, home: Path = sample_home) -> tuple[int, str, str]:
+        monkeypatch.setenv("PAPERFEED_HOME", str(home))
+        monkeypatch.setattr(sys, "argv", ["paperfeed", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return run
+
+
+def test_related_prints_the_block_in_its_exact_form(paperfeed) -> None:
+    code, out, _ = paperfeed("related", QUESTION)
+    assert code == 0
+    assert BLOCK.fullmatch(out)
+
+
+def test_related_as_json_carries_the_whole_record(paperfeed) -> None:
+    code, out, _ = paperfeed("related", QUESTION, "-k", "5", "--json")
+    hits = json.loads(out)
+    assert (code, [hit["rank"] for hit in hits]) == (0, [1, 2, 3, 4, 5])
+    assert {"arxiv_id", "title", "repos", "listed_on", "score", "sources"} <= hits[0].keys()
+
+
+def test_filters_hold(paperfeed) -> None:
+    def found(*narrowing: str) -> list[dict]:
+        return json.loads(paperfeed("related", QUESTION, "-k", "50", "--json", *narrowing)[1])
+
+    everything = found()
+    recent = found("--since", "2026-01-01")
+    assert recent == [] or all(hit["published"] >= "2026-01-01" for hit in recent)
+    assert 0 < len(recent) < len(everything)
+    assert all("cs.RO" in hit["categories"] for hit in found("--category", "cs.RO"))
+    assert all(any(r["own"] for r in hit["repos"]) for hit in found("--has-code"))
+    assert not any(hit["withdrawn"] for hit in everything)
+    assert any(hit["withdrawn"] for hit in found("--include-withdrawn"))
+
+
+def test_similar_and_show(paperfeed) -> None:
+    code, out, _ = paperfeed("similar", "https://arxiv.org/abs/2311.17957v2", "-k", "3")
+    assert code == 0
+    assert len(out.splitlines()) == 3
+    assert "2311.17957" not in out
+    record = json.loads(paperfeed("show", "2311.17957")[1])
+    assert record["arxiv_id"] == "2311.17957"
+
+
+def test_status_and_verify(paperfeed) -> None:
+    code, out, _ = paperfeed("status", "--json")
+    report = json.loads(out)
+    assert (code, report["papers"], report["arxiv_pending"]) == (0, 89, 1)
+    assert report["daily_papers"]["last_good"] == DAYS[-1]
+    assert "89" in paperfeed("status")[1]
+    assert paperfeed("verify")[0] == 0
+
+
+def test_export_gives_every_record_in_both_formats(paperfeed, tmp_path) -> None:
+    code, out, _ = paperfeed("export")
+    records = [json.loads(line) for line in out.splitlines()]
+    assert (code, len(records)) == (0, 89)
+    assert [r["arxiv_id"] for r in records] == sorted(r["arxiv_id"] for r in records)
+    target = tmp_path / "papers.parquet"
+    assert paperfeed("export", "--format", "parquet", "--out", str(target))[0] == 0
+    parquet = pytest.importorskip("pyarrow.parquet")
+    rows = parquet.read_table(target).to_pylist()
+    for record, row in zip(records, rows, strict=True):
+        row["sources"] = dict(row["sources"])
+        assert Paper.from_record(row) == Paper.from_record(record)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["related", ""], "empty"),
+        (["related", "word " * 10_000], "2000"),
+        (["related", "hands", "-k", "0"], "from 1 to"),
+        (["related", "hands", "-k", "10000"], "from 1 to"),
+        (["related", "hands", "--since", "soon"], "soon"),
+        (["similar", "2501.99999"], "2501.99999"),
+        (["similar", "not an id"], "not an id"),
+        (["show", "2501.99999"], "2501.99999"),
+        (["nightly", "--date", "2999-01-01"], "future"),
+        (["nightly", "--date", "tomorrow"], "tomorrow"),
+        (["backfill", "--from", "2025-03-04", "--to", "2025-03-03"], "after"),
+        (["import", "no-such-file.txt"], "no-such-file.txt"),
+        (["export", "--format", "parquet"], "--out"),
+    ],
+)
+def test_bad_input_is_one_clear_line(paperfeed, arguments, says) -> None:
+    code, out, err = paperfeed(*arguments)
+    assert code != 0
+    assert (out, err.count("\n")) == ("", 1)
+    assert says in err
+
+
+def test_a_home_with_nothing_in_it_says_what_to_run(paperfeed, tmp_path) -> None:
+    for command in (["related", "x"], ["status"], ["verify"], ["rollback"], ["export"], ["index"]):
+        code, _, err = paperfeed(*command, home=tmp_path / "nothing")
+        assert code != 0
+        assert "paperfeed nightly" in err
+        assert err.count("\n") == 1
+
+
+def test_an_unknown_model_is_one_clear_line(paperfeed, sample_home, tmp_path, monkeypatch) -> None:
+    home = copied(sample_home, tmp_path)
+    monkeypatch.setenv("PAPERFEED_MODEL", "no/such-model")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    code, _, err = paperfeed("index", home=home)
+    assert code != 0
+    assert "no/such-model" in err
+    assert err.count("\n") == 1
+
+
+def test_a_corrupt_part_is_named_and_rollback_says_when_it_cannot(
+    paperfeed, sample_home, tmp_path
+) -> None:
+    home = copied(sample_home, tmp_path)
+    part = next((home / "index").glob("0*/vectors.faiss"))
+    part.write_bytes(part.read_bytes()[:-1])
+    code, _, err = paperfeed("related", "hands", home=home)
+    assert code != 0
+    assert "vectors.faiss" in err
+    assert err.count("\n") == 1
+    code, _, err = paperfeed("rollback", home=home)
+    assert code != 0
+    assert err.count("\n") == 1
+
+
+def test_every_command_has_help_and_stands_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text("utf8")
+    runner = CliRunner()
+    for command in cli.app.registered_commands:
+        name = command.name or command.callback.__name__
+        result = runner.invoke(cli.app, [name, "--help"])
+        assert result.exit_code == 0
+        assert command.callback.__doc__.split("\n")[0][:40] in result.output
+        assert f"paperfeed {name}" in readme
+
+
+def test_the_night_runs_through_prefect(tmp_path, monkeypatch) -> None:
+    """The one smoke test of the real flow, as the command starts it."""
+    home = tmp_path / "home"
+    with served(home):
+        monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "prefect"))
+        command = [sys.executable, "-m", "serve.cli"]
+        night = subprocess.run(
+            [*command, "nightly", "--date", DAYS[-1], "--days", "5"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert night.returncode == 0, night.stderr
+        assert "89 papers" in night.stdout
+        assert "ok(24)" in night.stdout
+        answer = subprocess.run(
+            [*command, "related", QUESTION], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+    assert BLOCK.fullmatch(answer.stdout)
+
+
+def copied(home: Path, target: Path) -> Path:
+    return Path(shutil.copytree(home, target / "home"))

@@ -1,0 +1,168 @@
+"""Whole nights: twice is once, a killed one is finished by the next, an outage is caught up."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from data.sample.replay import Fault, Replay
+from flows import steps
+from index import Retriever
+from index.snapshot import current
+from ingest.errors import BadInput, Busy, SourceError
+from tests.conftest import ROOT
+from tests.home import DAYS, NIGHT, SAMPLE, environment, exported, night, served
+
+QUESTION = (
+    "What kind of changes in training help AI avoid mistakes like extra fingers or broken limbs?"
+)
+RUN = "import sys; from pathlib import Path; from tests.home import night; night(Path(sys.argv[1]))"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(sample_home, tmp_path_factory) -> tuple[bytes, str]:
+    """The export and the snapshot of a night that nothing disturbed."""
+    out = tmp_path_factory.mktemp("export") / "papers.jsonl"
+    return exported(sample_home, out), current(sample_home / "index").name.split("-")[1]
+
+
+def test_the_same_night_twice_is_once(sample_home, tmp_path, undisturbed) -> None:
+    with served(sample_home):
+        assert night(sample_home) == undisturbed[1]
+    assert exported(sample_home, tmp_path / "out") == undisturbed[0]
+    assert len(list((sample_home / "index").glob("0*"))) == 1
+
+
+def test_replay_from_raw_alone_gives_the_same_export(sample_home, tmp_path, undisturbed) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "raw").symlink_to(sample_home / "raw")
+    steps.replay(home)
+    assert exported(home, tmp_path / "out") == undisturbed[0]
+
+
+def test_the_second_night_embeds_only_what_changed(tmp_path) -> None:
+    home = tmp_path / "home"
+    folder = tmp_path / "wire"
+    copy_sample(folder)
+    with Replay(folder) as replay, pytest.MonkeyPatch.context() as patch:
+        for name, value in environment(replay, home).items():
+            patch.setenv(name, value)
+        night(home)
+        day = folder / "huggingface" / f"{DAYS[0]}.json"
+        entries = json.loads(day.read_text("utf8"))
+        entries[0]["paper"] |= {"id": "2602.99999", "title": "A new paper", "summary": "New words."}
+        entries[1]["paper"]["upvotes"] += 1
+        day.write_text(json.dumps(entries), "utf8")
+        for task in (lambda: steps.fetch_day(home, DAYS[0]), lambda: steps.record(home)):
+            task()
+        published = steps.publish(home)
+    assert published.vectors_made == 1
+    assert published.vectors_reused == published.papers - 1
+
+
+def test_an_outage_is_caught_up_by_the_next_night(tmp_path, undisturbed) -> None:
+    home = tmp_path / "home"
+    with served(home) as replay:
+        for source in ("huggingface_api", "huggingface_listing", "arxiv_api"):
+            replay.misbehave(source, Fault.status(429))
+        with pytest.raises(SourceError):
+            steps.fetch_day(home, DAYS[0])
+        steps.record(home)
+        replay.behave()
+        night(home)
+    assert exported(home, tmp_path / "out") == undisturbed[0]
+
+
+def test_a_feed_from_hugging_face_alone_is_published_and_completed_later(
+    tmp_path, undisturbed
+) -> None:
+    home = tmp_path / "home"
+    with served(home) as replay:
+        replay.misbehave("arxiv_api", Fault.status(429))
+        night(home)
+        alone = Retriever.open(home).related_papers(QUESTION)
+        assert len(alone) == 3
+        assert all(hit.paper.version is None for hit in alone)
+        replay.behave()
+        assert night(home) == undisturbed[1]
+    assert exported(home, tmp_path / "out") == undisturbed[0]
+
+
+def fetching(home: Path, replay: Replay) -> bool:
+    return len(replay.requests) >= 3
+
+
+def embedding(home: Path, replay: Replay) -> bool:
+    return any((home / "vectors").glob("*/*"))
+
+
+def publishing(home: Path, replay: Replay) -> bool:
+    return any((home / "index").glob(".building-*/*faiss"))
+
+
+@pytest.mark.parametrize("moment", [fetching, embedding, publishing])
+def test_kill_9_loses_nothing(
+    moment: Callable[[Path, Replay], bool], tmp_path, undisturbed
+) -> None:
+    home = tmp_path / "home"
+    with served(home) as replay:
+        run = subprocess.Popen([sys.executable, "-c", RUN, home], cwd=ROOT, env=dict(os.environ))
+        give_up = time.monotonic() + 120
+        while not moment(home, replay) and run.poll() is None and time.monotonic() < give_up:
+            time.sleep(0.002)
+        assert run.poll() is None, "the night was over before it could be killed"
+        run.send_signal(signal.SIGKILL)
+        run.wait()
+        assert not (home / "index" / "CURRENT").exists()
+        assert night(home) == undisturbed[1]
+    assert exported(home, tmp_path / "out") == undisturbed[0]
+    assert not list((home / "index").glob(".building-*"))
+
+
+def test_a_second_run_leaves_at_once(tmp_path) -> None:
+    with steps.run_lock(tmp_path), pytest.raises(Busy), steps.run_lock(tmp_path):
+        pass
+    with steps.run_lock(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize(
+    "text", ["2025-13-01", "yesterday", "2999-01-01", "2020-01-01", "", "2025-3-3"]
+)
+def test_a_wrong_day_is_refused_in_one_line(text) -> None:
+    with pytest.raises(BadInput) as refused:
+        steps.checked_day(text)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_saved_listing_is_resolved_by_catalogue_and_arxiv(sample_home, tmp_path) -> None:
+    title = Retriever.open(sample_home).paper("2311.17957").title
+    listing = (
+        f"Daily Papers\n\n{title}\n\n"
+        + "Our words about hands that are drawn badly. " * 8
+        + "Code at github.com/some-one/hand.fix.\n\n  • 4 authors\n·\nAug 14, 2024 2\n\n"
+        + "A Title That Nobody Has Ever Heard Of\n\n"
+        + "Words about nothing in particular. " * 8
+        + "\n\n  • 2 authors\n·\nMay 3\n"
+    )
+    home = tmp_path / "home"
+    with served(home):
+        entries = steps.import_listing(home, "page.txt", listing.encode(), NIGHT)
+    assert [entry["arxiv_id"] for entry in entries] == ["2311.17957", None]
+    assert entries[0]["repos"] == ["some-one/hand.fix"]
+
+
+def copy_sample(folder: Path) -> None:
+    for kind in ("huggingface", "arxiv"):
+        (folder / kind).mkdir(parents=True)
+        for file in (SAMPLE / kind).iterdir():
+            (folder / kind / file.name).write_bytes(file.read_bytes())

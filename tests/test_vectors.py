@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from index import vectors
+from index.vectors import Exact, Rows, Vectors, choose, recall
+
+
+def unit_rows(count: int, dimension: int = 16, seed: int = 0) -> Rows:
+    rows = np.random.default_rng(seed).normal(size=(count, dimension)).astype(np.float32)
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+
+
+def test_exact_while_small_and_half_precision_above():
+    assert choose(1) == choose(20_000) == "Flat"
+    assert choose(20_001) == "SQfp16"
+
+
+@pytest.mark.parametrize("description", ["Flat", "SQfp16"])
+def test_built_in_chunks_saved_and_mapped_it_finds_what_numpy_finds(tmp_path: Path, description):
+    rows, queries = unit_rows(500), unit_rows(20, seed=1)
+    Vectors.build([rows[:123], rows[123:]], 16, description).save(tmp_path / "v")
+    index = Vectors.load(tmp_path / "v", description)
+    assert (len(index), index.dimension, index.description) == (500, 16, description)
+    for query in queries:
+        products = rows @ query
+        found, scores = index.search(query, 5)
+        assert found.tolist() == np.argsort(-products)[:5].tolist()
+        np.testing.assert_allclose(scores, products[found], atol=1e-3)
+
+
+@given(st.integers(1, 40), st.integers(1, 60), st.integers(0, 2**32 - 1))
+@settings(max_examples=40, deadline=None)
+def test_a_mask_gives_the_best_of_what_it_allows(count, wanted, seed):
+    rows, query = unit_rows(count, seed=seed), unit_rows(1, seed=seed + 1)[0]
+    mask = np.random.default_rng(seed).random(count) < 0.5
+    found, _ = Vectors.build([rows], 16, "Flat").search(query, wanted, mask)
+    allowed = np.flatnonzero(mask)
+    best = allowed[np.argsort(-(rows[allowed] @ query), kind="stable")][:wanted]
+    assert found.tolist() == best.tolist()
+
+
+def test_rows_come_back_by_number():
+    rows = unit_rows(50)
+    numbers = np.array([7, 0, 49])
+    np.testing.assert_array_equal(Vectors.build([rows], 16, "Flat").rows(numbers), rows[numbers])
+
+
+def test_recall_is_what_counting_by_hand_gives():
+    rows, queries = unit_rows(300), unit_rows(30, seed=2)
+    exact = Exact(queries, 10)
+    kept = list(exact.seeing([rows[:100], rows[100:]]))
+    assert np.array_equal(np.concatenate(kept), rows)
+    best = np.argsort(-(queries @ rows.T), axis=1)[:, :10]
+    np.testing.assert_allclose(
+        np.sort(exact.best, axis=1)[:, ::-1],
+        np.take_along_axis(queries @ rows.T, best, 1),
+        rtol=1e-5,
+    )
+    # An index of other rows for the second half: it finds only by luck what it should.
+    worse = Vectors.build([rows[:150], unit_rows(150, seed=9)], 16, "Flat")
+    right = sum(
+        len(set(worse.search(query, 10)[0].tolist()) & set(wanted.tolist()))
+        for query, wanted in zip(queries, best, strict=True)
+    )
+    assert 0 < right < 300
+    assert recall(worse, exact, lambda numbers: rows[numbers]) == right / 300
+    assert recall(Vectors.build([rows], 16, "Flat"), exact, lambda numbers: rows[numbers]) == 1
+
+
+def test_any_of_many_equals_is_a_right_answer():
+    rows = np.repeat(unit_rows(1), 50, axis=0)
+    exact = Exact(rows[:3], 10)
+    index = Vectors.build(exact.seeing([rows]), 16, "SQfp16")
+    assert recall(index, exact, lambda numbers: rows[numbers]) == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"half", None])
+def test_a_damaged_file_is_an_os_error(tmp_path: Path, content):
+    path = tmp_path / "v"
+    Vectors.build([unit_rows(100)], 16, "Flat").save(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2] if content is None else content)
+    with pytest.raises(OSError):
+        Vectors.load(path, "Flat")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+def test_a_full_disk_is_said_to_be_one():
+    with pytest.raises(OSError) as caught:
+        Vectors.build([unit_rows(2000)], 16, "Flat").save(Path("/dev/full"))
+    assert caught.value.errno == errno.ENOSPC
+
+
+def test_only_vectors_imports_faiss():
+    folder = Path(vectors.__file__).parent
+    importing = [p.name for p in folder.glob("*.py") if "import faiss" in p.read_text("utf-8")]
+    assert importing == ["vectors.py"]
