@@ -9,7 +9,7 @@ help:  ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/ready  ## one bundled week, collected, indexed and asked, without the network
-	@$(BIN)/python data/sample/demo.py
+	@$(BIN)/python -m data.sample.demo
 
 setup: .venv/ready  ## make .venv with everything pinned
 

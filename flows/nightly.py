@@ -89,8 +89,10 @@ def _collect_and_publish(home: Path, days: list[str], night: str, tallies: list[
     enrichment = enrich(home, night, days[0])
     tallies += record(home)
     published = publish(home) if steps.has_papers(home) else None
-    done = Night(night_rows(steps.states(home, days), tallies), failed, enrichment, published)
-    create_table_artifact(done.rows, key="night", description=done.summary())
+    rows = night_rows(steps.states(home, days), tallies)
+    pending, links = steps.count_pending(home), steps.count_links(home)
+    done = Night(rows, failed, enrichment, pending, links, published)
+    create_table_artifact(rows, key="night", description=done.summary())
     return done
 
 

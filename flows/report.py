@@ -7,6 +7,7 @@ from typing import Any
 
 from flows.steps import Enrichment
 from index.build import Published
+from ingest.collect import ARXIV, DAILY
 from ingest.ledger import Partition
 from ingest.record import Tally, add_up
 
@@ -18,38 +19,40 @@ class Night:
     rows: list[dict[str, Any]]
     failed: dict[str, str]
     enrichment: Enrichment
+    pending: int
+    links: int
     published: Published | None
 
     def summary(self) -> str:
-        """The lines that stand above the table."""
+        """The lines that stand below the table."""
         lines = [
-            f"arXiv: {self.enrichment.asked} asked, {self.enrichment.pending} pending",
+            f"arXiv: {self.enrichment.asked} asked, {self.pending} pending",
             *([f"arXiv stopped: {self.enrichment.failure}"] if self.enrichment.failure else []),
+            f"links: {self.links} papers with a repository of their own",
             *_published_lines(self.published),
         ]
         return "\n".join(lines)
 
 
-def night_rows(days: list[Partition], tallies: list[Tally]) -> list[dict[str, Any]]:
+def night_rows(states: list[Partition], tallies: list[Tally]) -> list[dict[str, Any]]:
     """One row a (source, day): state, received, new, changed, quarantined."""
-    brought = add_up(t for t in tallies if t.kind != "closing")
-    states = {p.day: p.label for p in days}
-    seen = [_row(t, states.get(t.partition, "")) for t in brought]
-    silent = [p for p in days if p.day not in {t.partition for t in brought}]
-    rows = seen + [_row(Tally(p.source, p.day), p.label) for p in silent]
-    return sorted(rows, key=lambda row: (row["source"], row["day"]))
+    brought = {
+        (_source(t.kind), t.partition): t
+        for t in add_up(t._replace(kind=_source(t.kind)) for t in tallies if t.kind != "closing")
+    }
+    labels = {(p.source, p.day): p.label for p in states}
+    keys = sorted(labels.keys() | brought.keys())
+    return [_row(brought.get(key, Tally(*key)), labels.get(key, "")) for key in keys]
+
+
+def _source(kind: str) -> str:
+    """The ledger's name of the source whose response this is: the API's and the page's are one."""
+    return DAILY if kind.startswith(DAILY) else ARXIV if kind == "arxiv_ids" else kind
 
 
 def _row(tally: Tally, state: str) -> dict[str, Any]:
-    return {
-        "source": tally.kind,
-        "day": tally.partition,
-        "state": state if tally.kind.startswith("huggingface") else "",
-        "received": tally.received,
-        "new": tally.new,
-        "changed": tally.changed,
-        "quarantined": tally.quarantined,
-    }
+    counts = tally._asdict()
+    return {"source": counts.pop("kind"), "day": counts.pop("partition"), "state": state, **counts}
 
 
 def _published_lines(published: Published | None) -> list[str]:

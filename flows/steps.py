@@ -16,11 +16,11 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from filelock import FileLock, Timeout
-from index.encoder import DEFAULT_MODEL, Encoder
-from index.vector_cache import VectorCache
 
 from flows.progress import progress, say
 from index import build
+from index.encoder import DEFAULT_MODEL, Encoder
+from index.vector_cache import VectorCache
 from ingest import collect, ledger
 from ingest.catalogue import all_papers, count, open_catalogue, papers
 from ingest.errors import BadInput, Busy, PaperfeedError, SourceError
@@ -36,10 +36,9 @@ from ingest.upstreams import Upstreams
 
 
 class Enrichment(NamedTuple):
-    """How arXiv was asked: papers asked for, still pending, and why it stopped, if it did."""
+    """How arXiv was asked: for how many papers, and why it stopped, if it did."""
 
     asked: int
-    pending: int
     failure: str | None = None
 
 
@@ -93,7 +92,7 @@ def fetch_day(home: Path, day: str) -> int:
 
 def leave_open(home: Path, day: str, reason: str) -> None:
     """Note that `day` was not asked for."""
-    collect.close_day(_archive(home), day, 0, reason)
+    collect.close(_archive(home), collect.DAILY, day, 0, reason)
 
 
 def record(home: Path) -> list[Tally]:
@@ -109,19 +108,25 @@ def enrich(home: Path, night: str, first: str) -> Enrichment:
     """
     with _catalogue(home) as engine, engine.connect() as db:
         ids = collect.ids_to_ask(db, night, first)
-        pending = set(collect.pending(db))
+    asked, failure = _ask_arxiv(home, ids, night)
+    if ids:
+        collect.close(_archive(home), collect.ARXIV, night, asked, failure)
+    return Enrichment(asked, failure)
+
+
+def _ask_arxiv(home: Path, ids: list[str], night: str) -> tuple[int, str | None]:
     client, upstreams, archive = _collector(home)
-    done = 0
+    asked = 0
     with progress("arXiv metadata", len(ids)) as advance:
         for batch in collect.in_batches(ids):
             try:
                 collect.fetch_ids(client, upstreams, archive, batch, night)
             except SourceError as error:
                 say(f"arXiv is left for the next run: {error}")
-                return Enrichment(done, len(pending - set(ids[:done])), str(error))
-            done += len(batch)
+                return asked, str(error)
+            asked += len(batch)
             advance(len(batch))
-    return Enrichment(done, len(pending - set(ids)))
+    return asked, None
 
 
 def search_titles(home: Path, night: str) -> str | None:
@@ -196,9 +201,21 @@ def has_papers(home: Path) -> bool:
 
 
 def states(home: Path, days: list[str]) -> list[ledger.Partition]:
-    """How `days` stand in the ledger."""
+    """How `days` stand in the ledger, at every source."""
     with _catalogue(home) as engine, engine.connect() as db:
-        return [p for p in ledger.partitions(db, collect.DAILY) if p.day in set(days)]
+        return [p for p in ledger.partitions(db) if p.day in set(days)]
+
+
+def count_pending(home: Path) -> int:
+    """Papers that arXiv has not yet answered for."""
+    with _catalogue(home) as engine, engine.connect() as db:
+        return len(collect.pending(db))
+
+
+def count_links(home: Path) -> int:
+    """Papers with a repository of their own."""
+    with _catalogue(home) as engine, engine.connect() as db:
+        return sum(paper.repo is not None for paper in all_papers(db))
 
 
 @contextmanager

@@ -20,7 +20,8 @@ from ingest.raw import Archive, Raw, moment
 from ingest.sources import arxiv_api, huggingface
 from ingest.upstreams import Upstreams
 
-DAILY = "huggingface"
+DAILY, ARXIV = "huggingface", "arxiv_api"
+"""The ledger's names for the sources."""
 
 
 def fetch_day(client: Client, upstreams: Upstreams, archive: Archive, day: str) -> int:
@@ -35,15 +36,17 @@ def fetch_day(client: Client, upstreams: Upstreams, archive: Archive, day: str) 
         try:
             entries = _fetch_listing(client, upstreams, archive, day)
         except SourceError:
-            close_day(archive, day, sum(entries), str(failure))
+            close(archive, DAILY, day, sum(entries), str(failure))
             raise failure from None
-    close_day(archive, day, sum(entries))
+    close(archive, DAILY, day, sum(entries))
     return sum(entries)
 
 
-def close_day(archive: Archive, day: str, received: int, failure: str | None = None) -> None:
-    """Land the note of how the fetch of `day` ended."""
-    end = {"source": DAILY, "received": received, "failure": failure}
+def close(
+    archive: Archive, source: str, day: str, received: int, failure: str | None = None
+) -> None:
+    """Land the note of how a fetch ended."""
+    end = {"source": source, "received": received, "failure": failure}
     archive.land(Raw("closing", day, "", moment(), json.dumps(end).encode()))
 
 

@@ -37,7 +37,8 @@ class MissingExtra(PaperfeedError, ImportError):
         self.extra = extra
 
     def __str__(self) -> str:
-        return f"{self.package} is not installed: run  pip install 'paperfeed[{self.extra}]'"
+        what = f".[{self.extra}]" if self.extra else "."
+        return f"{self.package} is not installed: in paperfeed's folder run  pip install '{what}'"
 
 
 class Busy(PaperfeedError):
@@ -54,8 +55,8 @@ class SourceError(PaperfeedError):
         self.status = status
 
     def __str__(self) -> str:
-        where = f" ({self.url})" if self.url else ""
-        return f"{self.message}{where}"
+        where = self.url if len(self.url) < 120 else self.url.partition("?")[0]
+        return f"{self.message} ({where})" if where else self.message
 
 
 class SourceUnavailable(SourceError):

@@ -254,7 +254,7 @@ def _readable(file: Path) -> bytes:
 def _night(night: Any) -> None:  # noqa: ANN401 -- flows.report.Night, imported only where it runs
     for row in night.rows:
         typer.echo(
-            f"{row['source']:<20} {row['day']}  {row['state'] or '-':<16} "
+            f"{row['source']:<13} {row['day']}  {row['state'][:40] or '-':<16} "
             f"{row['received']:>4} received {row['new']:>4} new {row['changed']:>4} changed "
             f"{row['quarantined']:>3} quarantined"
         )

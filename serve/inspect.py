@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from index import snapshot
 from ingest import ledger
 from ingest.catalogue import all_papers, count, open_catalogue, paper, papers, quarantine
-from ingest.collect import DAILY, pending
+from ingest.collect import ARXIV, DAILY, pending
 from ingest.errors import BadInput, MissingExtra, PaperfeedError, SnapshotError
 from ingest.layout import Home
 from ingest.paper import Paper
@@ -26,6 +26,7 @@ def status(home: Path) -> dict[str, Any]:
     """How the sources, the catalogue and the snapshot stand, ready for JSON."""
     with _catalogue(home) as db:
         days = ledger.partitions(db, DAILY)
+        arxiv = ledger.partitions(db, ARXIV)
         done = [p.day for p in days if p.state in ledger.CLOSED]
         return {
             "home": str(home),
@@ -35,7 +36,10 @@ def status(home: Path) -> dict[str, Any]:
                 "last_good": max(done, default=None),
                 "open": {p.day: p.label for p in days if p.state not in ledger.CLOSED},
             },
-            "arxiv_pending": len(pending(db)),
+            "arxiv": {
+                "pending": len(pending(db)),
+                "last": next((p.label for p in reversed(arxiv)), None),
+            },
             "titles_unresolved": [t.title for t in unresolved(db)],
             "quarantined": count(db, quarantine),
             "snapshot": _snapshot(home),
@@ -50,7 +54,8 @@ def status_lines(report: dict[str, Any]) -> Iterator[str]:
     yield f"Daily Papers      {daily['days']} days, last good one {last_good}"
     for day, label in daily["open"].items():
         yield f"  open            {day}  {label}"
-    yield f"arXiv enrichment  {report['arxiv_pending']} pending"
+    arxiv = report["arxiv"]
+    yield f"arXiv enrichment  {arxiv['pending']} pending, last answer {arxiv['last'] or 'none yet'}"
     yield f"titles            {len(report['titles_unresolved'])} unresolved"
     for title in report["titles_unresolved"]:
         yield f"  unresolved      {title}"

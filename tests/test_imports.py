@@ -26,20 +26,24 @@ def modules() -> list[Path]:
     return [file for room in ROOMS for file in sorted((ROOT / room).rglob("*.py"))]
 
 
+def name_of(file: Path) -> str:
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+OURS = {name_of(file) for file in modules()}
+
+
 def imported(file: Path) -> set[str]:
-    """Every dotted name that `file` imports, at whatever depth."""
+    """Every module that `file` imports, at whatever depth in it."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text("utf8"))):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+            inner = {f"{node.module}.{alias.name}" for alias in node.names} & OURS
+            names |= inner or {node.module}
     return names
-
-
-def name_of(file: Path) -> str:
-    parts = file.relative_to(ROOT).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 @pytest.mark.parametrize("file", modules(), ids=name_of)

@@ -87,13 +87,13 @@ def test_a_damaged_file_is_an_os_error(tmp_path: Path, content):
     Vectors.build([unit_rows(100)], 16, "Flat").save(path)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2] if content is None else content)
-    with pytest.raises(OSError):
+    with pytest.raises(OSError, match=r"Error in|read error|index"):
         Vectors.load(path, "Flat")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
 def test_a_full_disk_is_said_to_be_one():
-    with pytest.raises(OSError) as caught:
+    with pytest.raises(OSError, match="No space left") as caught:
         Vectors.build([unit_rows(2000)], 16, "Flat").save(Path("/dev/full"))
     assert caught.value.errno == errno.ENOSPC
 

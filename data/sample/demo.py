@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from replay import Replay
+from data.sample.replay import Replay
 
 HERE = Path(__file__).resolve().parent
 PAPERFEED = Path(sys.executable).with_name("paperfeed")

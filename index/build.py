@@ -1,0 +1,294 @@
+"""Papers to a published snapshot: built aside, audited, then CURRENT is replaced.
+
+One builder at a time: the caller holds its home's lock.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from hashlib import blake2b
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from index import audit, lexical, snapshot
+from index.lexical import TOKENISER
+from index.records import Papers, Records
+from index.snapshot import ASIDE, ENCODER, FORMAT, LEXICAL, VECTORS, Manifest
+from index.text import RECIPE
+from index.vectors import EXACT, RECALL_AT_LEAST, Exact, Numbers, Rows, Vectors, choose, recall
+from ingest.errors import SnapshotError, SnapshotRefused
+from ingest.paper import Paper
+
+CHUNK = 4096
+"""Papers whose texts and rows are in memory together."""
+SHRUNK = 0.9
+"""A snapshot with less than this share of the current one's papers is refused."""
+RECALL_SAMPLE, RECALL_DEPTH = 200, 10
+
+Progress = Callable[[int], None]
+"""Told how many more papers are done since it was last told."""
+
+
+class DocumentEncoder(Protocol):
+    """Texts to unit rows; `index.encoder.Encoder` is one."""
+
+    @property
+    def name(self) -> str:
+        """What people call the model."""
+
+    @property
+    def digest(self) -> str:
+        """What tells this encoder from every other."""
+
+    @property
+    def dimension(self) -> int:
+        """Numbers in a row."""
+
+    def batches(self, texts: Sequence[str]) -> Iterable[tuple[Sequence[int], Rows]]:
+        """The rows of all texts, a batch at a time, each with the places of its texts."""
+
+    def export(self, folder: Path) -> None:
+        """Write the query encoder's files into the folder."""
+
+
+class RowCache(Protocol):
+    """Rows by text; `index.vector_cache.VectorCache` is one."""
+
+    def missing(self, texts: Sequence[str]) -> list[int]:
+        """The places of the texts that have no row yet."""
+
+    def add(self, texts: Sequence[str], rows: Rows) -> None:
+        """Keep the rows for good."""
+
+    def rows(self, texts: Sequence[str]) -> Rows:
+        """(len(texts), d) the rows of texts that all have one."""
+
+
+class Published(NamedTuple):
+    """What `publish` did."""
+
+    snapshot_id: str
+    path: Path
+    papers: int
+    vectors_made: int
+    vectors_reused: int
+    unchanged: bool
+    """True when the current snapshot holds exactly these papers already: nothing was built."""
+    untitled: int = 0
+    """Papers left out because they have no title."""
+
+
+def publish(
+    index_home: Path,
+    papers: Iterable[Paper],
+    encoder: DocumentEncoder,
+    cache: RowCache,
+    *,
+    progress: Progress | None = None,
+    allow_shrink: bool = False,
+    keep: int = 5,
+) -> Published:
+    """Build a snapshot of the papers, given in id order, and let it serve.
+
+    The same papers and encoder give the same snapshot id, and then nothing is built. Raises
+    SnapshotRefused where the audit fails or less than 90 % of the papers are left, SnapshotError
+    where the disk is full; the snapshot before goes on serving then.
+    """
+    aside = index_home / f"{ASIDE}{os.getpid()}"
+    try:
+        index_home.mkdir(parents=True, exist_ok=True)
+        snapshot.sweep(index_home)
+        aside.mkdir()
+        builder = _Builder(index_home, aside, encoder, cache, progress or (lambda _: None))
+        return builder.run(papers, allow_shrink=allow_shrink, keep=keep)
+    except OSError as error:
+        raise _not_written(index_home, error) from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+class _Builder:
+    """One snapshot in the making."""
+
+    def __init__(
+        self,
+        index_home: Path,
+        aside: Path,
+        encoder: DocumentEncoder,
+        cache: RowCache,
+        progress: Progress,
+    ) -> None:
+        self._home = index_home
+        self._aside = aside
+        self._encoder = encoder
+        self._cache = cache
+        self._progress = progress
+        self._made = 0
+
+    def run(self, papers: Iterable[Paper], *, allow_shrink: bool, keep: int) -> Published:
+        """Write the records; build the rest unless a snapshot of just these is there already."""
+        count, untitled, digest = _write_records(self._aside, papers)
+        self._progress(untitled)
+        made_of = [str(FORMAT), RECIPE, TOKENISER, self._encoder.digest, digest]
+        identity = blake2b("\n".join(made_of).encode(), digest_size=8).hexdigest()
+        serving = _serving(self._home)
+        ready = _built_already(self._home, identity, serving)
+        if ready is None:
+            self._refuse(count, serving, allow_shrink=allow_shrink)
+            ready = self._build(identity, untitled)
+        else:
+            self._progress(count)
+        unchanged = serving is not None and ready.name == serving.name
+        if not unchanged:
+            snapshot.point(self._home, ready.name)
+            snapshot.tidy(self._home, serving.name if serving else None, keep)
+        made = self._made
+        return Published(identity, ready, count, made, count - made, unchanged, untitled)
+
+    def _refuse(self, count: int, serving: Path | None, *, allow_shrink: bool) -> None:
+        if not count:
+            raise SnapshotRefused("there is no paper with a title to index", str(self._home))
+        before = _count(serving)
+        if count < SHRUNK * before and not allow_shrink:
+            message = f"{count} papers where {before} were: publish with allow_shrink to mean it"
+            raise SnapshotRefused(message, str(self._home))
+
+    def _build(self, identity: str, untitled: int) -> Path:
+        papers = Papers(self._aside)
+        index, measured = self._vectors(papers)
+        index.save(self._aside / VECTORS)
+        lexical.build(papers.documents(), self._aside / LEXICAL)
+        _link_encoder(self._encoder, self._home.parent / "encoders", self._aside / ENCODER)
+        facts = Manifest(
+            id=identity,
+            papers=len(papers),
+            untitled=untitled,
+            encoder=self._encoder.name,
+            encoder_digest=self._encoder.digest,
+            dimension=self._encoder.dimension,
+            faiss=index.description,
+            recall_at_10=round(measured, 4),
+        )
+        manifest = snapshot.write_manifest(self._aside, facts)
+        audit.audit(self._aside, manifest, self._rows)
+        return self._settle(identity)
+
+    def _settle(self, identity: str) -> Path:
+        """Give the finished folder the next number."""
+        last = max(map(snapshot.sequence, snapshot.names(self._home)), default=0)
+        settled = self._home / f"{last + 1:06d}-{identity}"
+        self._aside.rename(settled)
+        snapshot.sync_folder(self._home)
+        return settled
+
+    def _vectors(self, papers: Papers) -> tuple[Vectors, float]:
+        """The FAISS index and its measured recall; exact where the quick one is not enough."""
+
+        def rows_at(numbers: Numbers) -> Rows:
+            return self._rows(list(papers.documents(numbers.tolist())))
+
+        dimension, description = self._encoder.dimension, choose(len(papers))
+        queries = rows_at(audit.sample(len(papers), RECALL_SAMPLE))
+        exact = Exact(queries, min(RECALL_DEPTH, len(papers)))
+        chunks = (self._rows(texts, self._progress) for texts in _chunks(papers.documents()))
+        index = Vectors.build(exact.seeing(chunks), dimension, description)
+        measured = recall(index, exact, rows_at)
+        if measured < RECALL_AT_LEAST and description != EXACT:
+            again = (self._rows(texts) for texts in _chunks(papers.documents()))
+            index = Vectors.build(again, dimension, EXACT)
+            measured = recall(index, exact, rows_at)
+        return index, measured
+
+    def _rows(self, texts: list[str], progress: Progress = lambda _: None) -> Rows:
+        """The texts' rows, those that the cache misses made and kept batch by batch."""
+        missing = [texts[place] for place in self._cache.missing(texts)]
+        progress(len(texts) - len(missing))
+        for places, rows in self._encoder.batches(missing) if missing else ():
+            self._cache.add([missing[place] for place in places], rows)
+            self._made += len(places)
+            progress(len(places))
+        return self._cache.rows(texts)
+
+
+def _write_records(folder: Path, papers: Iterable[Paper]) -> tuple[int, int, str]:
+    """Papers kept, papers left out for want of a title, and the digest of the kept ones."""
+    records = Records(folder)
+    try:
+        for paper in papers:
+            records.add(paper)
+        return len(records), records.untitled, records.finish()
+    finally:
+        records.close()
+
+
+def _serving(index_home: Path) -> Path | None:
+    """The current snapshot's folder, None where there is none."""
+    try:
+        return snapshot.current(index_home)
+    except SnapshotError:
+        return None
+
+
+def _count(folder: Path | None) -> int:
+    """The papers of a snapshot, 0 for one that this program cannot read."""
+    manifest = _manifest(folder) if folder else None
+    return manifest.papers if manifest else 0
+
+
+def _manifest(folder: Path) -> Manifest | None:
+    try:
+        return snapshot.read_manifest(folder)
+    except SnapshotError:
+        return None
+
+
+def _built_already(index_home: Path, identity: str, serving: Path | None) -> Path | None:
+    """A sound snapshot of this id, the current one or a later one.
+
+    A later one was finished by a builder that was killed before it could replace CURRENT, or was
+    rolled back from.
+    """
+    first = snapshot.sequence(serving.name) if serving else 0
+    for name in snapshot.names(index_home):
+        if snapshot.sequence(name) >= first and name.endswith(f"-{identity}"):
+            try:
+                snapshot.check(index_home / name)
+            except SnapshotError:
+                continue
+            return index_home / name
+    return None
+
+
+def _link_encoder(encoder: DocumentEncoder, encoders: Path, folder: Path) -> None:
+    """Export the query encoder once a digest; every snapshot shares its files by hard link."""
+    exported = encoders / encoder.digest
+    if not exported.is_dir():
+        aside = encoders / f"{ASIDE}{encoder.digest}"
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        encoder.export(aside)
+        aside.rename(exported)
+    folder.mkdir()
+    for file in sorted(exported.iterdir()):
+        try:
+            os.link(file, folder / file.name)
+        except OSError:  # another file system, or one without links
+            shutil.copyfile(file, folder / file.name)
+
+
+def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:
+    remaining = iter(texts)
+    while chunk := list(islice(remaining, CHUNK)):
+        yield chunk
+
+
+def _not_written(index_home: Path, error: OSError) -> SnapshotError:
+    # numpy's short writes carry no number.
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT, None)
+    what = "the disk is full: free some space and run again" if full else str(error)
+    message = f"the new snapshot could not be written, the one before goes on serving; {what}"
+    return SnapshotError(message, str(index_home))

@@ -1,0 +1,324 @@
+from __future__ import annotations
+
+import logging
+import shutil
+import sys
+import threading
+from dataclasses import replace
+from datetime import date
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import index
+from index.build import publish
+from index.records import Filter
+from index.related import block
+from index.retriever import Retriever
+from index.snapshot import current, rollback
+from ingest.errors import BadInput, MissingExtra
+from ingest.paper import Paper
+from tests.fake_encoder import TOPICS, MemoryCache, WordEncoder, papers, row
+from tests.test_lexical import bm25
+
+COUNT = 120
+QUESTION = "diffusion models that draw hands"
+
+
+def put(home: Path, given: list[Paper], digest: str = "f" * 16) -> Path:
+    made = publish(home / "index", given, WordEncoder(digest), MemoryCache(), allow_shrink=True)
+    return made.path
+
+
+def opened(path: Path) -> Retriever:
+    return Retriever.open(path, encoder=WordEncoder.open)
+
+
+@pytest.fixture(scope="module")
+def retriever(tmp_path_factory: pytest.TempPathFactory) -> Retriever:
+    return opened(put(tmp_path_factory.mktemp("home"), papers(COUNT)))
+
+
+def stretched(scores: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """Min-max over the kept, 0 for all others."""
+    if not kept.any():
+        return np.zeros(len(scores))
+    low, high = scores[kept].min(), scores[kept].max()
+    return np.where(kept, (scores - low) / (high - low) if high > low else 1.0, 0.0)
+
+
+def expected(query: str, given: list[Paper], allowed: list[bool], k: int) -> list[str]:
+    """The answer by brute force: every paper scored by both means."""
+    texts = [f"{p.title}. {p.abstract}" for p in given]
+    mask = np.array(allowed)
+    dense = np.array([row(text) @ row(query) for text in texts])
+    words = np.array(bm25(texts, query))
+    fused = 0.6 * stretched(dense, mask) + 0.4 * stretched(words, mask & (words > 0))
+    best = sorted(np.flatnonzero(mask), key=lambda n: (-round(fused[n], 5), n))
+    return [given[n].arxiv_id for n in best[:k]]
+
+
+def ids(hits: list[index.Hit]) -> list[str]:
+    return [hit.arxiv_id for hit in hits]
+
+
+@pytest.mark.parametrize("query", [QUESTION, "galaxies", "proofs about robots setting 17", "zebra"])
+def test_the_answer_is_the_one_of_brute_force(retriever: Retriever, query: str):
+    given = papers(COUNT)
+    hits = retriever.search(query, 10)
+    assert ids(hits) == expected(query, given, [not p.withdrawn for p in given], 10)
+    assert [hit.rank for hit in hits] == list(range(1, 11))
+    assert all(1 >= a.score >= b.score >= 0 for a, b in pairwise(hits))
+    assert hits[0].paper == next(p for p in given if p.arxiv_id == hits[0].arxiv_id)
+
+
+days = st.none() | st.dates(date(2025, 2, 20), date(2025, 5, 10))
+
+
+@given(
+    query=st.sampled_from(TOPICS),
+    k=st.integers(1, COUNT),
+    since=days,
+    until=days,
+    categories=st.sampled_from(
+        [None, "cs.CV", ["stat.ML"], ["cs"], ["cs.LG", "stat"], ["math.AG"]]
+    ),
+    has_code=st.sampled_from([None, True, False]),
+    listed_only=st.booleans(),
+    include_withdrawn=st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_filters_give_exactly_the_matching_papers(
+    retriever, query, k, since, until, categories, has_code, listed_only, include_withdrawn
+):
+    if since and until and since > until:
+        since, until = until, since
+
+    def matches(p: Paper) -> bool:
+        day = (p.published or min(p.listed_on, default=""))[:10]
+        wanted = [categories] if isinstance(categories, str) else categories or []
+        return all(
+            (
+                include_withdrawn or not p.withdrawn,
+                has_code is None or has_code == any(repo.own for repo in p.repos),
+                not listed_only or p.listed_on,
+                not wanted
+                or any(c == w or c.split(".")[0] == w for c in p.categories for w in wanted),
+                since is None or (day and day >= str(since)),
+                until is None or (day and day <= str(until)),
+            )
+        )
+
+    given = papers(COUNT)
+    hits = retriever.search(
+        query,
+        k,
+        since=since,
+        until=str(until) if until else None,
+        categories=categories,
+        has_code=has_code,
+        listed_only=listed_only,
+        include_withdrawn=include_withdrawn,
+    )
+    matching = [bool(matches(p)) for p in given]
+    assert len(hits) == min(k, sum(matching))
+    assert all(matches(hit.paper) for hit in hits)
+    assert ids(hits) == expected(query, given, matching, k)
+
+
+def test_many_questions_are_answered_as_one_by_one(retriever: Retriever):
+    questions = [f"{topic} and more" for topic in TOPICS]
+    assert retriever.search_many(questions, 5) == [retriever.search(q, 5) for q in questions]
+    assert retriever.search_many([], 5) == []
+
+
+def test_similar_is_the_nearest_in_meaning_without_itself(retriever: Retriever):
+    given = papers(COUNT)
+    rows = np.stack([row(f"{p.title}. {p.abstract}") for p in given])
+    nearest = [n for n in np.argsort(-(rows @ rows[8]), kind="stable") if n != 8]
+    best = [given[n].arxiv_id for n in nearest if not given[n].withdrawn][:5]
+    assert ids(retriever.similar("2503.00009", 5)) == best
+    assert ids(retriever.similar("https://arxiv.org/abs/2503.00009v3", 5)) == best
+
+
+def test_a_paper_is_found_by_any_spelling_of_its_id(retriever: Retriever):
+    for spelling in ("2503.00009", "2503.00009v2", "arXiv:2503.00009", " 2503.00009 "):
+        assert retriever.paper(spelling) == papers(9)[8]
+
+
+@pytest.mark.parametrize("unknown", ["2503.99999", "", "nonsense", "2503.00009999", "\x00"])
+def test_an_unknown_id_is_bad_input(retriever: Retriever, unknown: str):
+    for ask in (retriever.paper, retriever.similar):
+        with pytest.raises(BadInput, match="is no paper of this snapshot"):
+            ask(unknown)
+
+
+@pytest.mark.parametrize(
+    ("query", "k", "narrowing", "said"),
+    [
+        ("", 3, {}, "the question is empty"),
+        (" \n\u200b\u2028", 3, {}, "the question is empty"),
+        ("word " * 2001, 3, {}, "has 2001 words: give at most 2000"),
+        (QUESTION, 0, {}, "k is 0: give a number from 1 to 1000"),
+        (QUESTION, 10_000, {}, "k is 10000"),
+        (QUESTION, 3, {"since": "yesterday"}, "since='yesterday' is not a date: write it as"),
+        (QUESTION, 3, {"until": "2025-02-30"}, "until='2025-02-30' is not a date"),
+        (QUESTION, 3, {"since": "2025-03-02", "until": "2025-03-01"}, "swap them"),
+    ],
+)
+def test_bad_input_is_one_clear_line(retriever: Retriever, query, k, narrowing, said):
+    for ask in (retriever.search, retriever.related_papers, retriever.related_papers_block):
+        with pytest.raises(BadInput) as caught:
+            ask(query, k, **narrowing)
+        assert said in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_long_question_and_a_large_k_are_answered(retriever: Retriever):
+    alive = sum(not p.withdrawn for p in papers(COUNT))
+    assert len(retriever.search("hands " * 2000, 1000)) == alive
+
+
+def test_compatible_spellings_ask_the_same(retriever: Retriever):
+    assert retriever.search("Ｄｉﬀｕｓｉｏｎ\u00ad  hands") == retriever.search("Diffusion hands")
+
+
+def test_copies_under_one_title_are_folded_however_many(tmp_path: Path):
+    copies = [
+        replace(p, title="On  Diffusion: hands!", abstract=f"Copy {n}")
+        for n, p in enumerate(papers(700))
+    ]
+    others = [replace(papers(710)[700 + n], title=f"Something else {n}") for n in range(10)]
+    retriever = opened(put(tmp_path, [replace(p, withdrawn=False) for p in [*copies, *others]]))
+    hits = retriever.search("on diffusion hands", 11)
+    assert len({hit.paper.title for hit in hits}) == len(hits) == 11
+    assert hits[0].paper.title == "On  Diffusion: hands!"
+    similar = retriever.similar(copies[0].arxiv_id, 20)
+    assert sorted(ids(similar)) == [p.arxiv_id for p in others]
+
+
+def test_the_block_is_made_of_papers_that_have_an_abstract(tmp_path: Path):
+    given = [
+        Paper("2503.00001", title="Hands", abstract=None),
+        Paper("2503.00002", title="Hands and feet", abstract="About hands."),
+        Paper("2503.00003", title="Withdrawn hands", abstract="About hands.", withdrawn=True),
+    ]
+    retriever = opened(put(tmp_path, given))
+    assert ids(retriever.search("hands")) == ["2503.00001", "2503.00002"]
+    assert retriever.related_papers_block("hands") == block([given[1]])
+    assert ids(opened(put(tmp_path, given[:1])).related_papers("hands")) == ["2503.00001"]
+
+
+def test_the_module_functions_open_the_default_home(tmp_path: Path, monkeypatch):
+    put(tmp_path, papers(20))
+    monkeypatch.setenv("PAPERFEED_HOME", str(tmp_path))
+    monkeypatch.setattr(index.retriever, "_onnx_encoder", lambda: WordEncoder.open)
+    index._opened.cache_clear()
+    hits = index.related_papers(QUESTION)
+    assert ids(hits) == ids(opened(tmp_path).related_papers(QUESTION, 3))
+    assert index.related_papers_block(QUESTION, 2) == block([hit.paper for hit in hits[:2]])
+    assert index.related_papers(QUESTION, path=tmp_path / "index") == hits
+    assert index._opened.cache_info().currsize == 2
+    index._opened.cache_clear()
+
+
+def test_a_new_snapshot_is_noticed_and_a_rollback_too(tmp_path: Path):
+    put(tmp_path, papers(20))
+    retriever = opened(tmp_path)
+    assert len(retriever) == 20
+    put(tmp_path, papers(25))
+    assert len(retriever) == 25
+    assert retriever.paper("2503.00025") == papers(25)[24]
+    rollback(tmp_path / "index")
+    assert len(retriever) == 20
+    fixed = opened(current(tmp_path / "index"))
+    put(tmp_path, papers(30))
+    assert len(fixed) == 20  # opened on one snapshot, it stays there
+
+
+def test_a_broken_new_snapshot_leaves_the_old_one_serving(tmp_path: Path, caplog):
+    put(tmp_path, papers(20))
+    retriever = opened(tmp_path)
+    before = retriever.search(QUESTION)
+    folder = put(tmp_path, papers(25))
+    (folder / "vectors.faiss").write_bytes(b"half")
+    with caplog.at_level(logging.WARNING):
+        assert retriever.search(QUESTION) == before
+        assert retriever.search(QUESTION) == before
+    warned = [r.message for r in caplog.records if r.name == "index.retriever"]
+    assert len(warned) == 1
+    assert warned[0].startswith("000001-")
+    assert "goes on serving: vectors.faiss has 4 bytes instead of" in warned[0]
+    put(tmp_path, papers(26))
+    assert len(retriever) == 26
+
+
+def test_it_answers_after_its_snapshot_and_current_are_removed(tmp_path: Path, caplog):
+    put(tmp_path, papers(20))
+    retriever = opened(tmp_path)
+    before = retriever.search(QUESTION)
+    shutil.rmtree(tmp_path / "index")
+    assert retriever.search(QUESTION) == before
+    assert retriever.similar("2503.00003")
+
+
+def test_another_encoder_is_opened_with_its_snapshot(tmp_path: Path):
+    put(tmp_path, papers(20))
+    folders: list[Path] = []
+
+    def open_encoder(folder: Path) -> WordEncoder:
+        folders.append(folder)
+        return WordEncoder.open(folder)
+
+    retriever = Retriever.open(tmp_path, encoder=open_encoder)
+    put(tmp_path, papers(21))
+    assert (len(retriever), len(folders)) == (21, 1)
+    put(tmp_path, papers(21), digest="9" * 16)
+    assert (retriever.snapshot[:6], len(folders)) == ("000003", 2)
+
+
+def test_threads_ask_while_snapshots_change(tmp_path: Path):
+    put(tmp_path, papers(30))
+    retriever = opened(tmp_path)
+    whole = {tuple(ids(retriever.search(QUESTION, 1000)))}
+    answers: list[tuple[str, ...]] = []
+    failures: list[Exception] = []
+    over = threading.Event()
+
+    def ask() -> None:
+        try:
+            while not over.is_set():
+                answers.append(tuple(ids(retriever.search(QUESTION, 1000))))
+        except Exception as error:  # noqa: BLE001 (whatever it is, no thread may meet it)
+            failures.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for count in range(31, 36):
+        folder = put(tmp_path, papers(count))
+        whole.add(tuple(ids(opened(folder).search(QUESTION, 1000))))
+    over.set()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert set(answers) <= whole
+    assert len(retriever) == 35
+
+
+def test_a_missing_runtime_is_one_clear_line(tmp_path: Path, monkeypatch):
+    put(tmp_path, papers(5))
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.delitem(sys.modules, "index.query_encoder", raising=False)
+    with pytest.raises(MissingExtra, match=r"onnxruntime is not installed: .*pip install"):
+        Retriever.open(tmp_path)
+
+
+def test_unknown_filters_are_not_swallowed(retriever: Retriever):
+    with pytest.raises(TypeError, match="sinse"):
+        retriever.search(QUESTION, 3, sinse="2025-01-01")
+    assert Filter(since=None) == Filter()
