@@ -40,7 +40,8 @@ def fuse(dense: Ranking, lexical: Ranking, weight: float = DENSE_WEIGHT) -> Rank
 
     A row that one ranking does not hold gets that ranking's lowest score, 0.
     """
-    rows = np.union1d(dense.rows, lexical.rows)
+    # With return_index, for without it numpy imports numpy.ma first, a tenth of a second.
+    rows, _ = np.unique(np.concatenate([dense.rows, lexical.rows]), return_index=True)
     scores = np.zeros(len(rows), np.float32)
     for ranking, share in ((dense, weight), (lexical, 1 - weight)):
         scores[np.searchsorted(rows, ranking.rows)] += share * min_max(ranking.scores)

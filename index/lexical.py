@@ -7,6 +7,7 @@ columns of its saved arrays, which numpy does alone: importing bm25s takes half 
 from __future__ import annotations
 
 import json
+import logging
 import re
 import threading
 import unicodedata
@@ -81,6 +82,7 @@ def build(texts: Iterable[str], folder: Path) -> int:
         import bm25s  # half a second, and only building needs it
     except ImportError as missing:
         raise MissingExtra("bm25s", "") from missing
+    logging.getLogger("bm25s").setLevel(logging.WARNING)  # it sets itself to DEBUG
     columns = _Columns()
     # Arrays of C ints: as Python lists, 120,000 papers would take four times the memory.
     documents = [
