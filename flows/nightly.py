@@ -55,6 +55,12 @@ def enrich(home: Path, night: str, first: str) -> steps.Enrichment:
 
 
 @task(cache_policy=NO_CACHE)
+def search_titles(home: Path, night: str) -> str | None:
+    """Imported titles that arXiv could not be asked for before."""
+    return steps.search_titles(home, night)
+
+
+@task(cache_policy=NO_CACHE)
 def publish(home: Path) -> Published:
     """A new snapshot, or the old one where nothing changed."""
     return steps.publish(home)
@@ -87,6 +93,8 @@ def _collect_and_publish(home: Path, days: list[str], night: str, tallies: list[
     failed = _fetch_days(home, days)
     tallies = tallies + record(home)
     enrichment = enrich(home, night, days[0])
+    if not enrichment.failure:
+        search_titles(home, night)
     tallies += record(home)
     published = publish(home) if steps.has_papers(home) else None
     rows = night_rows(steps.states(home, days), tallies)

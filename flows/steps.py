@@ -132,7 +132,7 @@ def _ask_arxiv(home: Path, ids: list[str], night: str) -> tuple[int, str | None]
 def search_titles(home: Path, night: str) -> str | None:
     """Land arXiv's answers for imported titles that nobody knows; gives why it stopped, if so."""
     with _catalogue(home) as engine, engine.connect() as db:
-        wanted = titles_to_ask(db, night)
+        wanted = titles_to_ask(db)
     client, upstreams, archive = _collector(home)
     with progress("arXiv title search", len(wanted)) as advance:
         for title in wanted:

@@ -199,6 +199,8 @@ class Encoder:
                     opset_version=18,
                     dynamo=False,  # the tracing exporter: it needs no package but onnx
                 )
+        except OSError:  # a full disk is no fault of the model
+            raise
         except Exception as error:  # a model can fail to be traced in any way
             raise EncoderError(f"{self.name} cannot be exported: {first_line(error)}") from error
         exported.split(aside / "traced", aside / GRAPH)

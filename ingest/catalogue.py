@@ -6,6 +6,7 @@ what belongs together is written in one transaction: a killed process leaves all
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,9 +17,8 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.exc import DatabaseError
 
-from ingest.errors import PaperfeedError
+from ingest.errors import Busy, PaperfeedError
 from ingest.merge import merge
 from ingest.paper import Observation, Paper, Rejected
 from ingest.text import title_key
@@ -103,12 +103,8 @@ def open_catalogue(path: Path) -> sa.Engine:
     path.parent.mkdir(parents=True, exist_ok=True)
     engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 60})
     sa.event.listen(engine, "connect", _set_up)
-    try:
-        tables.create_all(engine)
-    except DatabaseError as error:
-        raise PaperfeedError(
-            f"{path} cannot be used ({error.orig}): move it away and run  paperfeed replay"
-        ) from error
+    sa.event.listen(engine, "handle_error", _say_what_to_do)
+    tables.create_all(engine)
     return engine
 
 
@@ -178,6 +174,20 @@ def _set_up(connection: object, _record: object) -> None:
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")
     cursor.close()
+
+
+def _say_what_to_do(context: sa.ExceptionContext) -> None:
+    """Raise what a person can act on in place of the driver's error."""
+    said = str(context.original_exception)
+    path = context.engine.url.database if context.engine else "the catalogue"
+    if "disk is full" in said or "disk I/O" in said:
+        raise OSError(errno.ENOSPC, "no space left", path) from context.original_exception
+    if "locked" in said:
+        raise Busy(f"another program has {path} locked") from context.original_exception
+    if "malformed" in said or "not a database" in said:
+        raise PaperfeedError(
+            f"{path} is damaged: move it away and run  paperfeed replay"
+        ) from context.original_exception
 
 
 def _row(o: Observation) -> dict[str, str | None]:

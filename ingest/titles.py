@@ -35,12 +35,14 @@ def keep_entries(db: sa.Connection, listing: Listing, seen_at: str) -> None:
             "abstract": entry.abstract,
             "arxiv_id": entry.arxiv_id,
             "seen_at": seen_at,
+            "last_night": None,
         }
         for entry in listing.entries
     ]
     if rows:
         statement = insert(titles)
-        newer = {"seen_at": statement.excluded.seen_at, "abstract": statement.excluded.abstract}
+        again = ("seen_at", "abstract", "last_night")  # imported anew, asked for anew
+        newer = {name: statement.excluded[name] for name in again}
         db.execute(statement.on_conflict_do_update(set_=newer), rows)
         add_observations(db, _resolved(db, [title_key(entry.title) for entry in listing.entries]))
 
@@ -70,11 +72,11 @@ def all_titles(db: sa.Connection) -> list[Title]:
     return [Title(*row) for row in db.execute(query.order_by(titles.c.title_key))]
 
 
-def titles_to_ask(db: sa.Connection, night: str) -> list[str]:
-    """The unresolved titles that arXiv was not asked for on `night`."""
-    due = sa.or_(titles.c.last_night.is_(None), titles.c.last_night < night)
-    query = sa.select(titles.c.title).where(titles.c.arxiv_id.is_(None), due)
-    return [row.title for row in db.execute(query.order_by(titles.c.title_key))]
+def titles_to_ask(db: sa.Connection) -> list[str]:
+    """The unresolved titles that arXiv was not asked for since they were last imported."""
+    fresh = titles.c.arxiv_id.is_(None) & titles.c.last_night.is_(None)
+    query = sa.select(titles.c.title).where(fresh).order_by(titles.c.title_key)
+    return [row.title for row in db.execute(query)]
 
 
 def wanted_titles(db: sa.Connection, asked_for: str, night: str) -> set[str]:

@@ -73,7 +73,7 @@ def nightly(
     days: Annotated[int, typer.Option(min=1, max=366, help="Days to ask for again.")] = 7,
 ) -> None:
     """Collect every open day, publish a snapshot and show the night's table."""
-    _night(_flows("nightly").nightly(home=_home(), date=date, days=days))
+    _night("nightly", date=date, days=days)
 
 
 @app.command()
@@ -84,7 +84,7 @@ def backfill(
     """Do the night's work over a range of days."""
     if first > last:
         raise BadInput(f"--from {first} is after --to {last}: swap them")
-    _night(_flows("nightly").backfill(home=_home(), first=first, last=last))
+    _night("backfill", first=first, last=last)
 
 
 @app.command("import")
@@ -226,6 +226,7 @@ def _flows(name: str) -> ModuleType:
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")  # our own lines tell the story
+    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "120")
     return _needing_nightly(f"flows.{name}")
 
 
@@ -251,7 +252,16 @@ def _readable(file: Path) -> bytes:
         raise BadInput(f"{file} cannot be read: {error.strerror}") from error
 
 
-def _night(night: Any) -> None:  # noqa: ANN401 -- flows.report.Night, imported only where it runs
+def _night(name: str, **parameters: Any) -> None:  # noqa: ANN401 -- the flow checks them
+    """Run a flow of `flows.nightly`, show its table, and fail where a day could not be fetched."""
+    flows = _flows("nightly")
+    try:
+        night = getattr(flows, name)(home=_home(), **parameters)
+    except RuntimeError as error:
+        if "API" not in str(error):
+            raise
+        where = os.environ.get("PREFECT_API_URL", "its temporary server")
+        raise PaperfeedError(f"Prefect does not answer ({where}): {error}") from error
     for row in night.rows:
         typer.echo(
             f"{row['source']:<13} {row['day']}  {row['state'][:40] or '-':<16} "

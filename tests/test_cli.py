@@ -159,6 +159,21 @@ def test_a_corrupt_part_is_named_and_rollback_says_when_it_cannot(
     assert err.count("\n") == 1
 
 
+def test_a_damaged_catalogue_says_how_to_make_it_anew(paperfeed, sample_home, tmp_path) -> None:
+    home = copied(sample_home, tmp_path)
+    before = paperfeed("export", home=home)[1]
+    for file in home.glob("catalogue.sqlite*"):
+        file.write_bytes(b"no database at all" * 99)
+    code, _, err = paperfeed("status", home=home)
+    assert code != 0
+    assert "paperfeed replay" in err
+    assert err.count("\n") == 1
+    for file in home.glob("catalogue.sqlite*"):
+        file.unlink()
+    assert paperfeed("replay", home=home)[0] == 0
+    assert paperfeed("export", home=home)[1] == before
+
+
 def test_every_command_has_help_and_stands_in_the_readme() -> None:
     readme = (ROOT / "README.md").read_text("utf8")
     runner = CliRunner()

@@ -52,9 +52,10 @@ def test_importing_again_changes_nothing(db) -> None:
     assert titles.all_titles(db) == before
 
 
-def test_arxiv_is_asked_for_a_title_once_a_night(db) -> None:
+def test_arxiv_is_asked_for_a_title_once_an_import(db) -> None:
     titles.keep_entries(db, LISTING, SEEN)
-    assert len(titles.titles_to_ask(db, "2025-03-03")) == 2
+    assert len(titles.titles_to_ask(db)) == 2
     titles.wanted_titles(db, "Drawing HANDS: a Study", "2025-03-03")
-    assert titles.titles_to_ask(db, "2025-03-03") == ["Nobody Knows “me”"]
-    assert len(titles.titles_to_ask(db, "2025-03-04")) == 2
+    assert titles.titles_to_ask(db) == ["Nobody Knows “me”"]
+    titles.keep_entries(db, LISTING, "2025-03-04T05:00:00.000000Z")
+    assert len(titles.titles_to_ask(db)) == 2
