@@ -8,40 +8,50 @@ LAST_DAYS ?= 7
 help:  ## list the verbs
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: .venv/ready  ## one bundled week, collected, indexed and asked, without the network
+demo: .venv/nightly  ## one bundled week, collected, indexed and asked, without the network
 	@$(BIN)/python -m data.sample.demo
 
-setup: .venv/ready  ## make .venv with everything pinned
+setup: .venv/dev  ## make .venv with everything pinned
 
-nightly: .venv/ready  ## collect every open day and publish (DATE=2025-03-03 for another night)
+nightly: .venv/nightly  ## collect every open day and publish (DATE=2025-03-03 for another night)
 	@$(BIN)/paperfeed nightly $(if $(DATE),--date $(DATE)) --days $(LAST_DAYS)
 
-backfill: .venv/ready  ## collect a range of days (FROM=2025-03-03 TO=2025-03-14)
+backfill: .venv/nightly  ## collect a range of days (FROM=2025-03-03 TO=2025-03-14)
 	@$(BIN)/paperfeed backfill --from "$(FROM)" --to "$(TO)"
 
-index: .venv/ready  ## publish a snapshot of the catalogue as it is
+index: .venv/nightly  ## publish a snapshot of the catalogue as it is
 	@$(BIN)/paperfeed index
 
-related: .venv/ready  ## the Related Papers block for a question (Q="how do I ...?")
+related: .venv/nightly  ## the Related Papers block for a question (Q="how do I ...?")
 	@$(BIN)/paperfeed related "$(Q)"
 
-schedule: .venv/ready  ## stay, and run every night at 00:40 New York time
+schedule: .venv/nightly  ## stay, and run every night at 00:40 New York time
 	@$(BIN)/python -m flows.schedule
 
-test: .venv/ready  ## the whole suite, on loopback only
+test: .venv/dev  ## the whole suite, on loopback only
 	@$(BIN)/python -m pytest
 
-lint: .venv/ready  ## ruff and mypy, strict
+lint: .venv/dev  ## ruff and mypy, strict
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 clean:  ## remove .venv, caches and the demo's data; your own data stays
 	@rm -rf .venv data/demo build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-.venv/ready: pyproject.toml .ci/constraints.txt
-	@test -n "$(PYTHON)" || { echo "paperfeed needs Python 3.11, 3.12 or 3.13: install one, or say  make PYTHON=/path/to/python"; exit 1; }
-	@echo "installing into .venv (some minutes the first time) ..."
+# Bytecode is left to the first import of each module: that halves the time of installing.
+INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -q \
+	--no-compile -c .ci/constraints.txt -e
+
+.venv/nightly: pyproject.toml .ci/constraints.txt
+	@test -n "$(PYTHON)" || { echo "paperfeed needs Python 3.11, 3.12 or 3.13: install one, or say" \
+		" make PYTHON=/path/to/python"; exit 1; }
+	@echo "installing into .venv (a minute or two the first time) ..."
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off -q -c .ci/constraints.txt -e '.[dev]'
+	@$(INSTALL) '.[nightly]'
+	@touch $@
+
+.venv/dev: .venv/nightly
+	@echo "adding what tests and lint need ..."
+	@$(INSTALL) '.[dev]'
 	@touch $@
 
 .PHONY: help demo setup nightly backfill index related schedule test lint clean
