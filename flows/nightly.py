@@ -67,8 +67,9 @@ def publish(home: Path) -> Published:
 
 
 @flow(name="nightly", validate_parameters=False)
-def nightly(home: Path = Path("data"), date: str | None = None, days: int = 7) -> Night:
+def nightly(home: str | Path = "data", date: str | None = None, days: int = 7) -> Night:
     """The night of `date` (the scheduled day, if None) with a window of `days` behind it."""
+    home = Path(home)  # a deployment's parameters are JSON
     night = steps.checked_day(date) if date else _scheduled_day()
     with steps.run_lock(home):
         recovered = record(home)
@@ -76,8 +77,9 @@ def nightly(home: Path = Path("data"), date: str | None = None, days: int = 7) -
 
 
 @flow(name="backfill", validate_parameters=False)
-def backfill(home: Path, first: str, last: str) -> Night:
+def backfill(home: str | Path, first: str, last: str) -> Night:
     """The night's work over the days from `first` to `last`."""
+    home = Path(home)
     days = days_between(steps.checked_day(first), steps.checked_day(last))
     with steps.run_lock(home):
         return _collect_and_publish(home, days, last, record(home))

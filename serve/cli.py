@@ -256,7 +256,7 @@ def _night(name: str, **parameters: Any) -> None:  # noqa: ANN401 -- the flow ch
     """Run a flow of `flows.nightly`, show its table, and fail where a day could not be fetched."""
     flows = _flows("nightly")
     try:
-        night = getattr(flows, name)(home=_home(), **parameters)
+        night = getattr(flows, name)(home=str(_home()), **parameters)
     except RuntimeError as error:
         if "API" not in str(error):
             raise
