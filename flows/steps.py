@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import sqlalchemy as sa
 from filelock import FileLock, Timeout
@@ -233,7 +235,14 @@ def _archive(home: Path) -> Archive:
 
 def _collector(home: Path) -> tuple[Client, Upstreams, Archive]:
     upstreams = Upstreams.from_env(os.environ)
-    return Client.of(upstreams, Home(home).locks), upstreams, _archive(home)
+    return Client.of(upstreams, _limit_folder(upstreams)), upstreams, _archive(home)
+
+
+def _limit_folder(upstreams: Upstreams) -> Path:
+    """One folder for each arXiv, whatever the home: its limit holds over the whole machine."""
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    host = urlsplit(upstreams.arxiv_api).netloc.replace(":", "-")
+    return Path(tempfile.gettempdir()) / f"paperfeed-{user}" / host
 
 
 def _entry(entry: saved_listing.Entry, arxiv_id: str | None) -> dict[str, Any]:

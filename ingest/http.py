@@ -8,8 +8,8 @@ import logging
 import random
 import re
 import time
-from collections.abc import Callable, Collection, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -67,6 +67,7 @@ class Client:
         *,
         arxiv: Collection[str] = (),
         arxiv_delay_seconds: float = ARXIV_DELAY_SECONDS,
+        arxiv_silence_seconds: float = 0.0,
         attempts: int = 3,
         timeout_seconds: float = 30.0,
         deadline_seconds: float = 120.0,
@@ -75,6 +76,7 @@ class Client:
     ) -> None:
         self._arxiv = tuple(_prepared(address).rstrip("/") + "/" for address in arxiv)
         self._limit = ArxivLimit(locks, arxiv_delay_seconds, sleep, now)
+        self._silence_seconds = arxiv_silence_seconds
         self._attempts = attempts
         self._timeout_seconds = timeout_seconds
         self._deadline_seconds = deadline_seconds
@@ -98,6 +100,7 @@ class Client:
             locks,
             arxiv=upstreams.arxiv_addresses,
             arxiv_delay_seconds=upstreams.arxiv_delay_seconds,
+            arxiv_silence_seconds=upstreams.arxiv_silence_seconds,
             sleep=sleep,
             now=now,
         )
@@ -107,8 +110,12 @@ class Client:
         url: str,
         params: Mapping[str, str] | None = None,
         ok: Collection[int] = (200,),
+        headers: Mapping[str, str] | None = None,
     ) -> Response:
         """The answer, if its status is one of `ok`.
+
+        `headers`, which may hold a secret, go to that address's own service only: a redirect to
+        another one is followed without them.
 
         Raises RateLimited (with the wait asked for, unless that was short and waited out),
         SourceUnavailable after the last attempt, SourceRefused for another 4xx at once, and
@@ -124,34 +131,46 @@ class Client:
             pauses.append(pause)
             return True
 
-        for attempt in stamina.retry_context(
-            on=worth_asking_again,
-            attempts=self._attempts,
-            timeout=2 * self._deadline_seconds,
-            # The pause depends on the answer and is slept here, through the caller's `sleep`.
-            wait_initial=0,
-            wait_max=0,
-            wait_jitter=0,
-        ):
-            with attempt:
-                if attempt.num > 1:
-                    self._wait(pauses[-1], address)
-                return self._accepted(self._follow(address), ok)
+        with self._silence_after_429(address):
+            for attempt in stamina.retry_context(
+                on=worth_asking_again,
+                attempts=self._attempts,
+                timeout=2 * self._deadline_seconds,
+                # The pause depends on the answer and is slept here, through the caller's `sleep`.
+                wait_initial=0,
+                wait_max=0,
+                wait_jitter=0,
+            ):
+                with attempt:
+                    if attempt.num > 1:
+                        self._wait(pauses[-1], address)
+                    return self._accepted(self._follow(address, headers or {}), ok)
         raise AssertionError  # the last attempt returns or raises
+
+    @contextmanager
+    def _silence_after_429(self, url: str) -> Iterator[None]:
+        """When arXiv has had enough, no process asks it again for the configured silence."""
+        try:
+            yield
+        except RateLimited as error:
+            if self._silence_seconds and error.status and self._is_limited(url):
+                self._limit.fall_silent(max(self._silence_seconds, error.retry_after or 0.0))
+            raise
 
     def _wait(self, seconds: float, url: str) -> None:
         _log.warning("asking %s again in %.1f s", _host(url), seconds)
         self._sleep(seconds)
 
-    def _follow(self, url: str) -> Response:
+    def _follow(self, url: str, headers: Mapping[str, str]) -> Response:
         """The first answer that is not a redirect."""
         for _ in range(MAX_REDIRECTS + 1):
             with self._turn(url):
-                response = self._exchange(url)
+                response = self._exchange(url, headers)
             target = response.headers.get("location")
             if response.status not in _REDIRECTS or not target:
                 return response
-            url = _prepared(urljoin(url, target))
+            url, before = _prepared(urljoin(url, target)), url
+            headers = headers if _service(url) == _service(before) else {}
         message = f"{_host(url)} redirected more than {MAX_REDIRECTS} times"
         raise SourceChanged(message, safe(url))
 
@@ -163,16 +182,16 @@ class Client:
     def _is_limited(self, url: str) -> bool:
         return is_arxiv(url) or f"{url.partition('?')[0]}/".startswith(self._arxiv)
 
-    def _exchange(self, url: str) -> Response:
+    def _exchange(self, url: str, headers: Mapping[str, str]) -> Response:
         """One request and its answer; every failure below HTTP is a SourceUnavailable."""
         end = time.monotonic() + self._deadline_seconds
         session = self._loopback if _is_loopback(url) else self._session
         # A kept-alive connection would go on counting as ours while another process asks.
-        headers = {"Connection": "close"} if self._is_limited(url) else {}
+        closing = {"Connection": "close"} if self._is_limited(url) else {}
         try:
             with session.get(
                 url,
-                headers=headers,
+                headers={**headers, **closing},
                 timeout=self._timeout_seconds,
                 stream=True,
                 allow_redirects=False,
@@ -260,6 +279,12 @@ def _prepared(url: str, params: Mapping[str, str] | None = None) -> str:
 
 def _host(url: str) -> str:
     return urlsplit(url).netloc.rpartition("@")[2]
+
+
+def _service(url: str) -> tuple[str, str | None, int | None]:
+    """What a secret was meant for: another scheme, host or port is another service."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port
 
 
 def _is_loopback(url: str) -> bool:

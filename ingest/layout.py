@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,13 +41,3 @@ class Home:
     def lock(self) -> Path:
         """Held by the one run that may write."""
         return self.path / "run.lock"
-
-    @property
-    def locks(self) -> Path:
-        """The limiter's locks and times."""
-        return self.path / "locks"
-
-    def has_room(self, needed: int = 64 << 20) -> bool:
-        """Whether `needed` bytes are free where this home stands (or will stand)."""
-        there = next(p for p in (self.path, *self.path.resolve().parents) if p.exists())
-        return shutil.disk_usage(there).free >= needed

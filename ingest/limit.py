@@ -10,12 +10,13 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ingest.errors import SourceUnavailable
+from ingest.errors import RateLimited, SourceUnavailable
 
 GAP_MARGIN_SECONDS = 0.05
 """arXiv counts arrivals, and two requests do not take equally long to arrive."""
 
 LOCK_PATIENCE_SECONDS = 600.0
+LONGEST_SILENCE_SECONDS = 86_400.0
 
 
 class ArxivLimit:
@@ -30,6 +31,7 @@ class ArxivLimit:
     ) -> None:
         self._lock = FileLock(folder / "arxiv.lock", timeout=LOCK_PATIENCE_SECONDS)
         self._last = folder / "arxiv.last"  # its modification time is the start of the last request
+        self._silent = folder / "arxiv.silent"  # its modification time is the end of a silence
         self._delay = delay_seconds
         self._sleep = sleep
         self._now = now
@@ -38,8 +40,9 @@ class ArxivLimit:
     def turn(self, least_seconds: float = 0.0) -> Iterator[None]:
         """Hold arXiv's only connection, at least so long after the last request began.
 
-        Raises SourceUnavailable if others never let go of it.
+        Raises RateLimited while arXiv is left alone, SourceUnavailable if others never let go.
         """
+        self._respect_silence()
         delay = max(self._delay, least_seconds)
         gap = delay + GAP_MARGIN_SECONDS if delay else 0.0
         self._last.parent.mkdir(parents=True, exist_ok=True)
@@ -48,6 +51,19 @@ class ArxivLimit:
             yield
         finally:
             self._lock.release()
+
+    def fall_silent(self, seconds: float) -> None:
+        """Ask arXiv for nothing, from any process, for so long."""
+        self._silent.touch()
+        end = self._now().timestamp() + seconds
+        os.utime(self._silent, (end, end))
+
+    def _respect_silence(self) -> None:
+        now = self._now().timestamp()
+        left = self._silent.stat().st_mtime - now if self._silent.exists() else 0.0
+        if 0 < left <= LONGEST_SILENCE_SECONDS:  # a clock that was set back must not silence us
+            message = f"arXiv asked for silence and is left alone for {left:.0f} s more"
+            raise RateLimited(message, status=None, retry_after=left)
 
     def _acquire(self, gap: float) -> None:
         """Wait without the lock, so that processes take turns instead of one starving the rest."""

@@ -13,6 +13,10 @@ from ingest.errors import BadInput
 ARXIV_DELAY_SECONDS = 3.0
 """What arXiv's terms of use ask for between two requests, over all machines of one user."""
 
+ARXIV_SILENCE_SECONDS = 660.0
+"""After a 429 arXiv's hosts were seen to recover in about eleven minutes without requests."""
+
+SILENCE_VARIABLE = "PAPERFEED_ARXIV_SILENCE_SECONDS"
 DELAY_VARIABLE = "PAPERFEED_ARXIV_DELAY_SECONDS"
 VARIABLES = {
     "huggingface": "PAPERFEED_HF_URL",
@@ -35,6 +39,8 @@ class Upstreams:
     arxiv_web: str = "https://arxiv.org"
     github_api: str = "https://api.github.com"
     arxiv_delay_seconds: float = ARXIV_DELAY_SECONDS
+    arxiv_silence_seconds: float = ARXIV_SILENCE_SECONDS
+    """How long arXiv is left alone after a 429."""
 
     def __post_init__(self) -> None:
         for name, variable in VARIABLES.items():
@@ -49,7 +55,14 @@ class Upstreams:
             for name, variable in VARIABLES.items()
             if (value := env.get(variable, "").strip())
         }
-        return cls(**said, arxiv_delay_seconds=_delay(env.get(DELAY_VARIABLE, "").strip()))
+        own = is_arxiv(said.get("arxiv_api", _DEFAULTS["arxiv_api"]))
+        return cls(
+            **said,
+            arxiv_delay_seconds=_seconds(env, DELAY_VARIABLE, ARXIV_DELAY_SECONDS),
+            arxiv_silence_seconds=_seconds(
+                env, SILENCE_VARIABLE, ARXIV_SILENCE_SECONDS if own else 0.0
+            ),
+        )
 
     @property
     def arxiv_api_query(self) -> str:
@@ -107,12 +120,18 @@ def _base(variable: str, address: str, example: str) -> str:
     return address.rstrip("/")
 
 
-def _delay(text: str) -> float:
+def _seconds(env: Mapping[str, str], variable: str, otherwise: float) -> float:
+    text = env.get(variable, "").strip()
     try:
-        return float(text) if text else ARXIV_DELAY_SECONDS
+        seconds = float(text) if text else otherwise
     except ValueError:
-        message = f"{DELAY_VARIABLE}={text!r} is not a number: give seconds, for example 3"
-        raise BadInput(message) from None
+        seconds = math.nan
+    if not (math.isfinite(seconds) and seconds >= 0):
+        message = (
+            f"{variable}={text!r} is no number of seconds: give one, for example {otherwise:g}"
+        )
+        raise BadInput(message)
+    return seconds
 
 
 def _ending_in(base: str, path: str) -> str:

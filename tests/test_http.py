@@ -491,6 +491,32 @@ def test_arxivs_own_hosts_keep_their_gap_under_a_short_delay(tmp_path: Path, clo
     assert clock.slept == [3.0 + GAP_MARGIN_SECONDS]
 
 
+def test_after_a_429_arxiv_is_left_alone_by_every_process(
+    replay: Replay, tmp_path: Path, clock: Clock
+) -> None:
+    base = replay.env["PAPERFEED_ARXIV_API_URL"]
+    url = f"{base}/api/query?id_list=2503.00001"
+
+    def client() -> Client:
+        return Client(
+            tmp_path,
+            arxiv={base},
+            arxiv_delay_seconds=0,
+            arxiv_silence_seconds=600,
+            sleep=clock.sleep,
+            now=clock.now,
+        )
+
+    replay.misbehave("arxiv_api", Fault.status(429))
+    for _ in range(3):
+        with pytest.raises(RateLimited):
+            client().get(url)
+    assert len(replay.requests) == 1
+    replay.behave()
+    clock.sleep(601)
+    assert client().get(url).status == 200
+
+
 def test_a_turn_that_never_comes_is_an_error(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -89,6 +89,15 @@ def test_a_short_delay_is_refused_while_the_api_is_arxivs_own(text: str) -> None
         Upstreams.from_env({"PAPERFEED_ARXIV_DELAY_SECONDS": text})
 
 
+def test_the_silence_after_a_429_is_long_for_arxivs_own_hosts_only() -> None:
+    assert Upstreams.from_env({}).arxiv_silence_seconds == 660.0
+    assert Upstreams.from_env(ELSEWHERE).arxiv_silence_seconds == 0.0
+    env = {**ELSEWHERE, "PAPERFEED_ARXIV_SILENCE_SECONDS": "5"}
+    assert Upstreams.from_env(env).arxiv_silence_seconds == 5.0
+    with pytest.raises(BadInput, match="PAPERFEED_ARXIV_SILENCE_SECONDS"):
+        Upstreams.from_env({"PAPERFEED_ARXIV_SILENCE_SECONDS": "long"})
+
+
 def test_a_longer_delay_is_anyones_choice() -> None:
     env = {"PAPERFEED_ARXIV_DELAY_SECONDS": "15"}
     assert Upstreams.from_env(env).arxiv_delay_seconds == 15.0
