@@ -37,9 +37,9 @@ def _worth_retrying(_task: object, _run: TaskRun, state: State[Any]) -> bool:
     retry_condition_fn=_worth_retrying,
     cache_policy=NO_CACHE,
 )
-def fetch_day(home: Path, day: str) -> int:
+def fetch_day(home: Path, day: str, night: str) -> int:
     """One day of Daily Papers, landed."""
-    return steps.fetch_day(home, day)
+    return steps.fetch_day(home, day, night)
 
 
 @task(cache_policy=NO_CACHE)
@@ -73,7 +73,9 @@ def nightly(home: str | Path = "data", date: str | None = None, days: int = 7) -
     night = steps.checked_day(date) if date else _scheduled_day()
     with steps.run_lock(home):
         recovered = record(home)
-        return _collect_and_publish(home, steps.open_days(home, night, days), night, recovered)
+        wanted = steps.open_days(home, night, days)
+        owed, window = wanted[:-days], wanted[-days:]
+        return _collect_and_publish(home, [owed, window], night, recovered)
 
 
 @flow(name="backfill", validate_parameters=False)
@@ -82,7 +84,7 @@ def backfill(home: str | Path, first: str, last: str) -> Night:
     home = Path(home)
     days = days_between(steps.checked_day(first), steps.checked_day(last))
     with steps.run_lock(home):
-        return _collect_and_publish(home, days, last, record(home))
+        return _collect_and_publish(home, [days], last, record(home))
 
 
 def _scheduled_day() -> str:
@@ -91,8 +93,12 @@ def _scheduled_day() -> str:
     return min(str(scheduled.date()), steps.today()) if scheduled else steps.today()
 
 
-def _collect_and_publish(home: Path, days: list[str], night: str, tallies: list[Tally]) -> Night:
-    failed = _fetch_days(home, days)
+def _collect_and_publish(
+    home: Path, spans: list[list[str]], night: str, tallies: list[Tally]
+) -> Night:
+    """Each span of days is given up on its own: what is owed must not block what is new."""
+    days = [day for span in spans for day in span]
+    failed = {d: why for span in spans for d, why in _fetch_days(home, span, night).items()}
     tallies = tallies + record(home)
     enrichment = enrich(home, night, days[0])
     if not enrichment.failure:
@@ -106,23 +112,35 @@ def _collect_and_publish(home: Path, days: list[str], night: str, tallies: list[
     return done
 
 
-def _fetch_days(home: Path, days: list[str]) -> dict[str, str]:
-    """Fetch each day; after two failures in a row the rest is left open unasked. Day to reason."""
+def _fetch_days(home: Path, days: list[str], night: str) -> dict[str, str]:
+    """Fetch each day, in order; gives those that failed and why.
+
+    Where the source is silent, or has had enough, twice in a row, the rest is left open unasked.
+    """
     failed: dict[str, str] = {}
+    down = 0
     with progress("Daily Papers", len(days)) as advance:
-        for n, day in enumerate(days):
-            if len(failed) >= 2 and set(days[n - 2 : n]) <= failed.keys():
-                failed[day] = f"not asked, since {days[n - 1]} failed"
+        for day in days:
+            if down >= 2:
+                failed[day] = "not asked: the days before it had no answer"
                 steps.leave_open(home, day, failed[day])
-            elif reason := _failure(fetch_day(home, day, return_state=True)):
-                failed[day] = reason
+            else:
+                error = _error(fetch_day(home, day, night, return_state=True))
+                down = down + 1 if _is_down(error) else 0
+                failed |= {day: str(error)} if error else {}
             advance(1)
     return failed
 
 
-def _failure(state: State[int]) -> str | None:
-    """Why a fetch failed, None where it did not; an error that is not a source's is raised."""
+def _is_down(error: SourceError | None) -> bool:
+    """Whether the source itself is away, and not only one day of it."""
+    unanswered = isinstance(error, SourceUnavailable) and error.status is None
+    return unanswered or isinstance(error, RateLimited)
+
+
+def _error(state: State[int]) -> SourceError | None:
+    """What a fetch failed of, if it did; an error that is not a source's is raised."""
     error = state.result(raise_on_failure=False)
     if isinstance(error, BaseException) and not isinstance(error, SourceError):
         raise error
-    return str(error) if isinstance(error, SourceError) else None
+    return error if isinstance(error, SourceError) else None

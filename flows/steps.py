@@ -31,6 +31,7 @@ from ingest.layout import Home
 from ingest.links import find_repos
 from ingest.raw import Archive
 from ingest.record import Tally, record_landed
+from ingest.record import retry_quarantined as retry
 from ingest.sources import saved_listing
 from ingest.text import title_key
 from ingest.titles import all_titles, titles_to_ask
@@ -86,14 +87,14 @@ def open_days(home: Path, night: str, window: int) -> list[str]:
         return ledger.open_days(ledger.partitions(db, collect.DAILY), night, window)
 
 
-def fetch_day(home: Path, day: str) -> int:
-    """Land Daily Papers of `day`; raises SourceError."""
+def fetch_day(home: Path, day: str, night: str) -> int:
+    """Land Daily Papers of `day` on `night`; raises SourceError."""
     client, upstreams, archive = _collector(home)
-    return collect.fetch_day(client, upstreams, archive, day)
+    return collect.fetch_day(client, upstreams, archive, day, night)
 
 
 def leave_open(home: Path, day: str, reason: str) -> None:
-    """Note that `day` was not asked for."""
+    """Note that `day` was wanted and not asked for."""
     collect.close(_archive(home), collect.DAILY, day, 0, reason)
 
 
@@ -140,6 +141,8 @@ def search_titles(home: Path, night: str) -> str | None:
         for title in wanted:
             try:
                 collect.fetch_title(client, upstreams, archive, title, night)
+            except BadInput:
+                say(f"no search can be made of the title {title!r}")
             except SourceError as error:
                 say(f"titles are left unresolved for now: {error}")
                 return str(error)
@@ -171,9 +174,16 @@ def replay(home: Path) -> list[Tally]:
     with progress("replaying", names) as advance:
         tallies = record_landed(engine, archive, advance)
     _fold_log(engine)
-    _remove_log(layout.catalogue)
+    _fold_old(layout.catalogue)
     fresh.replace(layout.catalogue)
+    _remove_log(layout.catalogue)
     return tallies
+
+
+def retry_quarantined(home: Path) -> list[Tally]:
+    """Read again, with today's parsers, what could not be read."""
+    with _catalogue(home) as engine:
+        return retry(engine, _archive(home))
 
 
 def publish(home: Path, *, allow_shrink: bool = False) -> build.Published:
@@ -255,6 +265,14 @@ def _fold_log(engine: sa.Engine) -> None:
     with engine.connect() as db:
         db.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
     engine.dispose()
+
+
+def _fold_old(path: Path) -> None:
+    """Leave nothing in the old log that could be taken for the new catalogue's."""
+    try:
+        _fold_log(open_catalogue(path))
+    except PaperfeedError:  # damaged: a reason to replay
+        _remove_log(path)
 
 
 def _remove_log(path: Path) -> None:

@@ -6,6 +6,7 @@ One builder at a time: the caller holds its home's lock.
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,6 +29,9 @@ CHUNK = 4096
 SHRUNK = 0.9
 """A snapshot with less than this share of the current one's papers is refused."""
 RECALL_SAMPLE, RECALL_DEPTH = 200, 10
+
+_DIGESTS = "digests.json"
+"""Beside an exported encoder: the SHA-256 of each of its files."""
 
 Progress = Callable[[int], None]
 """Told how many more papers are done since it was last told."""
@@ -154,7 +158,8 @@ class _Builder:
             raise SnapshotRefused("there is no paper with a title to index", str(self._home))
         before = _count(serving)
         if count < SHRUNK * before and not allow_shrink:
-            message = f"{count} papers where {before} were: publish with allow_shrink to mean it"
+            asked = "if that is meant, run  paperfeed index --allow-shrink"
+            message = f"{count} papers where {before} were: {asked}"
             raise SnapshotRefused(message, str(self._home))
 
     def _build(self, identity: str, untitled: int) -> Path:
@@ -256,7 +261,7 @@ def _built_already(index_home: Path, identity: str, serving: Path | None) -> Pat
     for name in snapshot.names(index_home):
         if snapshot.sequence(name) >= first and name.endswith(f"-{identity}"):
             try:
-                snapshot.check(index_home / name)
+                snapshot.verify(index_home / name)
             except SnapshotError:
                 continue
             return index_home / name
@@ -266,18 +271,34 @@ def _built_already(index_home: Path, identity: str, serving: Path | None) -> Pat
 def _link_encoder(encoder: DocumentEncoder, encoders: Path, folder: Path) -> None:
     """Export the query encoder once a digest; every snapshot shares its files by hard link."""
     exported = encoders / encoder.digest
-    if not exported.is_dir():
+    if not _is_whole(exported):
         aside = encoders / f"{ASIDE}{encoder.digest}"
         shutil.rmtree(aside, ignore_errors=True)
         aside.mkdir(parents=True)
         encoder.export(aside)
+        (aside / _DIGESTS).write_text(json.dumps(_digests(aside)), "utf-8")
+        shutil.rmtree(exported, ignore_errors=True)
         aside.rename(exported)
     folder.mkdir()
-    for file in sorted(exported.iterdir()):
+    for file in sorted(path for path in exported.iterdir() if path.name != _DIGESTS):
         try:
             os.link(file, folder / file.name)
         except OSError:  # another file system, or one without links
             shutil.copyfile(file, folder / file.name)
+
+
+def _is_whole(exported: Path) -> bool:
+    """Whether the export is byte for byte what it was: every snapshot to come shares it."""
+    try:
+        noted = json.loads((exported / _DIGESTS).read_bytes())
+        return bool(noted == _digests(exported))
+    except (OSError, ValueError):
+        return False
+
+
+def _digests(exported: Path) -> dict[str, str]:
+    files = (path for path in sorted(exported.iterdir()) if path.name != _DIGESTS)
+    return {path.name: snapshot.sha256(path) for path in files}
 
 
 def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:

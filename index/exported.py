@@ -46,6 +46,7 @@ def move(aside: Path, folder: Path) -> None:
     """Moves the finished files into `folder`, the card last: a folder with a card is whole."""
     (folder / CARD).unlink(missing_ok=True)
     for path in sorted(aside.iterdir(), key=lambda path: path.name == CARD):
+        path.chmod(0o644)  # torch writes for its own user only; a prompt builder may be another
         _flush(path)
         path.replace(folder / path.name)
     _flush(folder)

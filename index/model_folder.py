@@ -36,7 +36,10 @@ class ModelFolder:
         """
         if model.removeprefix("sentence-transformers/") == DEFAULT_MODEL:
             return cls(DEFAULT_MODEL, _wheel())
-        path = Path(model).expanduser()
+        try:
+            path = Path(model).expanduser()
+        except RuntimeError as error:  # ~nobody
+            raise _unknown(model, "no such folder") from error
         if model and path.is_dir():
             return cls(path.resolve().name, path)
         if not model or model.startswith(("/", ".", "~")):

@@ -176,7 +176,7 @@ def verify(index_home: Path) -> Report:
     folder = locate(index_home)
     manifest = check(folder)
     for path, (_, digest) in manifest.files.items():
-        if _sha256(folder / path) != digest:
+        if sha256(folder / path) != digest:
             raise corrupt(folder, f"{path} was altered: its SHA-256 is not the manifest's")
     try:
         check_parts(folder, manifest)
@@ -209,7 +209,7 @@ def check_parts(folder: Path, manifest: Manifest) -> None:
 def write_manifest(folder: Path, facts: Manifest) -> Manifest:
     """Flush every file of the folder to disk and write the manifest, with all of them listed."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    files = {p.relative_to(folder).as_posix(): (p.stat().st_size, _sha256(p)) for p in paths}
+    files = {p.relative_to(folder).as_posix(): (p.stat().st_size, sha256(p)) for p in paths}
     manifest = replace(facts, files=files)
     (folder / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1, sort_keys=True))
     for path in (*paths, folder / MANIFEST):
@@ -277,7 +277,8 @@ def _size(path: Path) -> int | None:
     return path.stat().st_size if path.is_file() else None
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """The file's SHA-256, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -24,8 +24,12 @@ DAILY, ARXIV = "huggingface", "arxiv_api"
 """The ledger's names for the sources."""
 
 
-def fetch_day(client: Client, upstreams: Upstreams, archive: Archive, day: str) -> int:
+def fetch_day(
+    client: Client, upstreams: Upstreams, archive: Archive, day: str, night: str | None = None
+) -> int:
     """Land every page of Daily Papers for `day`, and how it ended; gives the number of entries.
+
+    `night` is the one it is fetched on, the day itself if None.
 
     Falls back to the listing page where the API fails. Raises the API's SourceError when both do.
     """
@@ -38,15 +42,24 @@ def fetch_day(client: Client, upstreams: Upstreams, archive: Archive, day: str) 
         except SourceError:
             close(archive, DAILY, day, sum(entries), str(failure))
             raise failure from None
-    close(archive, DAILY, day, sum(entries))
+    close(archive, DAILY, day, sum(entries), night=night or day)
     return sum(entries)
 
 
 def close(
-    archive: Archive, source: str, day: str, received: int, failure: str | None = None
+    archive: Archive,
+    source: str,
+    day: str,
+    received: int,
+    failure: str | None = None,
+    *,
+    night: str | None = None,
+    expected_empty: bool = False,
 ) -> None:
-    """Land the note of how a fetch ended."""
-    end = {"source": source, "received": received, "failure": failure}
+    """Land the note of how a fetch, on `night` (the day itself, if None), ended."""
+    end = {"source": source, "received": received, "failure": failure, "night": night or day}
+    if expected_empty:
+        end["expected_empty"] = True
     archive.land(Raw("closing", day, "", moment(), json.dumps(end).encode()))
 
 
@@ -64,10 +77,10 @@ def fetch_ids(
         fetch_ids(client, upstreams, archive, ids[:middle], night)
         fetch_ids(client, upstreams, archive, ids[middle:], night)
         return
-    suspect = _is_empty(response) and len(ids) > 1
-    _land(archive, "arxiv_ids", night, response, about="" if suspect else ",".join(ids))
-    if suspect:
-        raise SourceChanged("arXiv answered a batch of ids with nothing", response.url)
+    failure = _suspect(response, len(ids))
+    _land(archive, "arxiv_ids", night, response, about="" if failure else ",".join(ids))
+    if failure and response.status != 400:  # a refused id, alone by now, stays in quarantine
+        raise failure
 
 
 def fetch_title(
@@ -137,8 +150,12 @@ def _land(archive: Archive, kind: str, partition: str, response: Response, about
     archive.land(Raw(kind, partition, response.url, response.received_at, response.body, about))
 
 
-def _is_empty(response: Response) -> bool:
+def _suspect(response: Response, asked: int) -> SourceChanged | None:
+    """Why an answer tells nothing of the ids asked for; one id alone may well be unknown."""
     try:
-        return arxiv_api.parse(response.body, response.received_at) == ((), ())
-    except SourceChanged:
-        return True
+        empty = arxiv_api.parse(response.body, response.received_at) == ((), ())
+    except SourceChanged as error:
+        return SourceChanged(error.message, response.url, response.status)
+    if empty and asked > 1:
+        return SourceChanged("arXiv answered a batch of ids with nothing", response.url)
+    return None

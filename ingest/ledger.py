@@ -1,7 +1,8 @@
 """The ledger: how each (source, day) ended the last time it was asked for.
 
 A day is open until its state is `ok` or `empty-expected`. States are written when a fetch has
-closed, well or badly; a day that was never closed has no row and is open as well.
+closed, well or badly; a day that was never closed has no row and is open as well. A day that was
+fetched whole stays so, even if a later refresh of it fails; the refresh is then still owed.
 """
 
 from __future__ import annotations
@@ -37,6 +38,8 @@ class Partition(NamedTuple):
     state: State
     received: int
     reason: str | None = None
+    night: str | None = None
+    """The last night on which it was fetched whole."""
 
     @property
     def label(self) -> str:
@@ -46,27 +49,34 @@ class Partition(NamedTuple):
         return f"{self.state}({self.reason})" if self.reason else str(self.state)
 
 
-def judge(source: str, day: str, received: int, failure: str | None) -> Partition:
+def judge(
+    source: str, day: str, received: int, failure: str | None, *, expected_empty: bool = False
+) -> Partition:
     """The state of a day that gave `received` entries and ended in `failure` or well.
 
-    Daily Papers has next to nothing on Saturdays and Sundays; an empty weekday is suspect.
+    Daily Papers has next to nothing on Saturdays and Sundays; an empty weekday is suspect, unless
+    the fetch knew that it would be (`expected_empty`).
     """
     if failure:
         state = State.PARTIAL if received else State.FAILED
         return Partition(source, day, state, received, failure)
     if received:
         return Partition(source, day, State.OK, received)
-    if date.fromisoformat(day).weekday() >= 5:
+    if expected_empty or date.fromisoformat(day).weekday() >= 5:
         return Partition(source, day, State.EMPTY_EXPECTED, 0)
     return Partition(source, day, State.EMPTY_SUSPECT, 0, "no entries on a weekday")
 
 
 def close(db: sa.Connection, partition: Partition) -> None:
-    """Write how the partition ended; the newest probe stands."""
+    """Write how the partition ended; a failure takes nothing from what was fetched whole."""
+    good = partition.state in CLOSED
+    row = partition._replace(night=partition.night if good else None)._asdict()
     statement = insert(ledger)
-    fresh = {name: statement.excluded[name] for name in ("state", "received", "reason")}
-    row = {**partition._asdict(), "state": str(partition.state)}
-    db.execute(statement.on_conflict_do_update(set_=fresh), row)
+    names = ("state", "received", "reason", "night")
+    fresh = {name: statement.excluded[name] for name in names}
+    keep = None if good else ledger.c.state.not_in(CLOSED)
+    update = statement.on_conflict_do_update(set_=fresh, where=keep)
+    db.execute(update, {**row, "state": str(partition.state)})
 
 
 def partitions(db: sa.Connection, source: str | None = None) -> list[Partition]:
@@ -75,7 +85,8 @@ def partitions(db: sa.Connection, source: str | None = None) -> list[Partition]:
     if source:
         query = query.where(ledger.c.source == source)
     return [
-        Partition(r.source, r.day, State(r.state), r.received, r.reason) for r in db.execute(query)
+        Partition(r.source, r.day, State(r.state), r.received, r.reason, r.night)
+        for r in db.execute(query)
     ]
 
 
@@ -86,14 +97,19 @@ def days_between(first: str, last: str) -> list[str]:
 
 
 def open_days(known: list[Partition], night: str, window: int) -> list[str]:
-    """The days to ask for on `night`: the last `window`, and every one before that is still open.
+    """The days to ask for on `night`: the last `window`, and every one before that is not settled.
 
     The window is asked again even where it is closed, since repositories, keywords and upvotes
-    arrive late. Days before the first one in the ledger were never wanted.
+    arrive late. A day is settled once it was fetched whole on the last night of its window, or
+    later. Days before the first one in the ledger were never wanted.
     """
-    first = str(date.fromisoformat(night) - timedelta(days=window - 1))
-    wanted = set(days_between(first, night))
+    wanted = set(days_between(shifted(night, 1 - window), night))
     if known:
-        closed = {p.day for p in known if p.state in CLOSED}
-        wanted |= set(days_between(min(p.day for p in known), night)) - closed
+        settled = {p.day for p in known if (p.night or "") >= shifted(p.day, window - 1)}
+        wanted |= set(days_between(min(p.day for p in known), night)) - settled
     return sorted(wanted)
+
+
+def shifted(day: str, days: int) -> str:
+    """The day so many days after `day`, before it if negative."""
+    return str(date.fromisoformat(day) + timedelta(days=days))

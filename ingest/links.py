@@ -109,7 +109,7 @@ class _Sentence(NamedTuple):
 
 def repo_of(url: str) -> str | None:
     """The `owner/name` that one address names, None where it names no repository."""
-    return next((address.name for address in _addresses(url.translate(_INVISIBLE))), None)
+    return next((address.name for address in _addresses(_visible(url))), None)
 
 
 def find_repos(text: str, place: Place, title: str | None = None) -> tuple[Repo, ...]:
@@ -121,7 +121,7 @@ def find_repos(text: str, place: Place, title: str | None = None) -> tuple[Repo,
     """
     found: dict[str, Repo] = {}
     own = False
-    for address, sentence in _in_sentences(text.translate(_INVISIBLE)):
+    for address, sentence in _in_sentences(_visible(text)):
         if not sentence.joined:
             own = _is_own(address.name, sentence, place, title or "")
         repo = Repo(address.name, place, own, address.repaired)
@@ -130,7 +130,13 @@ def find_repos(text: str, place: Place, title: str | None = None) -> tuple[Repo,
     return tuple(found.values())
 
 
+def _visible(text: str) -> str:
+    return text if text.isascii() else text.translate(_INVISIBLE)
+
+
 def _addresses(text: str) -> Iterator[_Address]:
+    if "github" not in text.lower():  # as in most texts, and the search is dear
+        return
     for match in _ADDRESS.finditer(text):
         owner, name = _mend(match["owner"]), _bare(_mend(match["name"]))
         if _is_owner(owner) and 0 < len(name) <= _LONGEST_NAME:

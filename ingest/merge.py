@@ -6,11 +6,12 @@ fields, its newest answer first. What one answer leaves out never erases what an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ingest.links import find_repos, repo_of
-from ingest.paper import Observation, Paper, Repo
+from ingest.paper import Confirmation, Observation, Paper, Repo
 
 PRINTED = (
     "title",
@@ -32,26 +33,41 @@ _ARXIV = 2
 
 def merge(arxiv_id: str, observations: Iterable[Observation]) -> Paper:
     """The paper that all `observations` of `arxiv_id` tell together."""
-    seen = sorted(set(observations), key=_newest_first, reverse=True)
+    seen = list(set(observations))
+    if len(seen) > 1:  # most of an import are alone, and their JSON is dear
+        seen.sort(key=_newest_first, reverse=True)
     trusted = sorted(seen, key=_most_trusted_first, reverse=True)
-    said = _first_of(trusted, PRINTED) | _first_of(seen, LIVING)
+    said = _first_of(trusted, PRINTED) | _first_of(seen, LIVING) | _longest_history(seen)
     values: dict[str, Any] = {name: value for name, (value, _) in said.items()}
     sources = {name: source for name, (_, source) in said.items()}
-    version = max((o.version for o in seen if o.version), default=None)
+    version, told_by = max(((o.version, o.source) for o in seen if o.version), default=(None, None))
+    listed_on = tuple(sorted({o.listed_on for o in seen if o.listed_on}))
+    sources |= {"version": told_by} if told_by else {}
+    sources |= {"listed_on": "huggingface"} if listed_on else {}
     return Paper(
         arxiv_id=arxiv_id,
         version=version,
         withdrawn=_withdrawn(trusted),
         repos=_repos(values, seen),
-        listed_on=tuple(sorted({o.listed_on for o in seen if o.listed_on})),
+        listed_on=listed_on,
         sources=dict(sorted(sources.items())),
         **values,
     )
 
 
-def _newest_first(o: Observation) -> tuple[str, str, str, str]:
-    """Within one day's answers the later listing counts as the newer, whatever came when."""
-    return (o.seen_at[:10], o.listed_on or "", o.seen_at, o.to_json())
+def confirm(paper: Paper, said: Mapping[str, Confirmation]) -> Paper:
+    """The merged paper with what GitHub said of its repositories, by name in lower case.
+
+    A moved one has its new name in the old place; of the others everything stays as it was.
+    """
+    if not paper.repos:
+        return paper
+    repos = [_confirmed(repo, said.get(repo.name.casefold())) for repo in paper.repos]
+    return replace(paper, repos=_spelled_alike(repos))
+
+
+def _newest_first(o: Observation) -> tuple[str, str, str]:
+    return (o.seen_at, o.listed_on or "", o.to_json())
 
 
 def _most_trusted_first(o: Observation) -> tuple[int, int]:
@@ -69,9 +85,22 @@ def _first_of(ordered: list[Observation], names: Iterable[str]) -> dict[str, tup
     return found
 
 
+def _longest_history(seen: list[Observation]) -> dict[str, tuple[Any, str]]:
+    """All versions, of whoever knows most of them."""
+    known = max(((len(o.versions), o.versions, o.source) for o in seen), default=(0, (), ""))
+    return {"versions": known[1:]} if known[0] else {}
+
+
 def _withdrawn(trusted: list[Observation]) -> bool:
-    """What the most trusted of those that know says."""
-    return next((o.withdrawn for o in trusted if o.withdrawn is not None), False)
+    """What the most trusted of those that know say; of one version, that anybody says so.
+
+    arXiv's OAI flags withdrawn versions whose comment, all that its API has, tells nothing of it,
+    so Hugging Face's word is believed as well.
+    """
+    knowing = [o for o in trusted if o.withdrawn is not None]
+    best = max(map(_most_trusted_first, knowing), default=None)
+    listed = next((o.withdrawn for o in knowing if o.source == "huggingface"), None)
+    return bool(listed) or any(o.withdrawn for o in knowing if _most_trusted_first(o) == best)
 
 
 def _repos(values: dict[str, Any], seen: list[Observation]) -> tuple[Repo, ...]:
@@ -94,11 +123,17 @@ def _given(seen: list[Observation], by: Callable[[Observation], bool]) -> str | 
     return next((name for name in named if name), None)
 
 
+def _confirmed(repo: Repo, said: Confirmation | None) -> Repo:
+    if said is None:
+        return repo
+    same = said.full_name.casefold() == repo.name.casefold()
+    name = repo.name if same else said.full_name
+    return replace(repo, name=name, verified=said.day, stars=said.stars, archived=said.archived)
+
+
 def _spelled_alike(links: list[Repo]) -> tuple[Repo, ...]:
     """One spelling a repository: the most trusted one's (GitHub does not tell case apart)."""
     spelling: dict[str, str] = {}
     for link in links:
         spelling.setdefault(link.name.casefold(), link.name)
-    return tuple(
-        Repo(spelling[r.name.casefold()], r.found_in, r.own, r.repaired, r.verified) for r in links
-    )
+    return tuple(replace(r, name=spelling[r.name.casefold()]) for r in links)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from functools import cache
+from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
 Place = Literal["huggingface", "project_page", "comment", "abstract"]
@@ -26,12 +28,24 @@ class Repo:
     repaired: bool = False
     """True where the address was mended (a dash, a line break): worth verifying."""
     verified: str | None = None
-    """The day GitHub last confirmed it."""
+    """The day GitHub last confirmed it; what follows is what it said then."""
+    stars: int | None = None
+    archived: bool | None = None
 
     @property
     def url(self) -> str:
         """The address people open."""
         return f"https://github.com/{self.name}"
+
+
+class Confirmation(NamedTuple):
+    """What GitHub last said of a repository that is there."""
+
+    full_name: str
+    """Its name now: another one than was asked for where it has moved."""
+    day: str
+    stars: int | None = None
+    archived: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +62,11 @@ class Paper:
     categories: tuple[str, ...] = ()
     """Primary first."""
     published: str | None = None
-    """Moment of version 1."""
+    """Moment of version 1, or its day where no source gives more; so is `updated`."""
     updated: str | None = None
     """Moment of the newest version."""
+    versions: tuple[str, ...] = ()
+    """The whole history where a source gives it, oldest first: `v1 2023-04-17T08:50:11Z`, ..."""
     comment: str | None = None
     journal_ref: str | None = None
     doi: str | None = None
@@ -85,10 +101,9 @@ class Paper:
 
     def to_record(self) -> dict[str, Any]:
         """Every field under its own name, ready for JSON."""
-        record = asdict(self)
-        for repo, entry in zip(self.repos, record["repos"], strict=True):
-            entry["url"] = repo.url
-        return record
+        record = dict(zip(_PAPER_FIELDS, _paper_values(self), strict=True))
+        repos = tuple({**asdict(repo), "url": repo.url} for repo in self.repos)
+        return {**record, "repos": repos, "sources": dict(self.sources)}
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Paper:
@@ -114,6 +129,8 @@ class Observation:
     categories: tuple[str, ...] = ()
     published: str | None = None
     updated: str | None = None
+    versions: tuple[str, ...] = ()
+    """Every version with its moment, as in `Paper`."""
     comment: str | None = None
     journal_ref: str | None = None
     doi: str | None = None
@@ -128,10 +145,14 @@ class Observation:
     keywords: tuple[str, ...] = ()
     organization: str | None = None
 
+    def said(self) -> dict[str, Any]:
+        """What was said, by field name in alphabetical order."""
+        everything = zip(_OBSERVATION_FIELDS, _observation_values(self), strict=True)
+        return {name: value for name, value in everything if value is not None and value != ()}
+
     def to_json(self) -> str:
         """One line, keys sorted, only what was said."""
-        said = {key: value for key, value in asdict(self).items() if value not in (None, ())}
-        return json.dumps(said, ensure_ascii=False, sort_keys=True)
+        return json.dumps(self.said(), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> Observation:
@@ -156,15 +177,26 @@ class Parsed(NamedTuple):
     rejected: tuple[Rejected, ...] = ()
 
 
+# Getters of all at once, since an import of millions asks for nothing else.
+_PAPER_FIELDS = tuple(f.name for f in fields(Paper))
+_OBSERVATION_FIELDS = tuple(sorted(f.name for f in fields(Observation)))
+_paper_values, _observation_values = attrgetter(*_PAPER_FIELDS), attrgetter(*_OBSERVATION_FIELDS)
+
+
 def _repo(entry: Mapping[str, Any]) -> Repo:
     return Repo(**{key: value for key, value in entry.items() if key != "url"})
 
 
 def _tuples(cls: type, record: Mapping[str, Any]) -> dict[str, Any]:
     """JSON's lists back to tuples; names that this class does not have are left out."""
-    names = {f.name for f in fields(cls)}
+    names = _names(cls)
     return {
         key: tuple(value) if isinstance(value, list) else value
         for key, value in record.items()
         if key in names
     }
+
+
+@cache
+def _names(cls: type) -> frozenset[str]:
+    return frozenset(f.name for f in fields(cls))

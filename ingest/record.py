@@ -11,14 +11,25 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from ingest import ledger
-from ingest.catalogue import Changes, add_observations, add_quarantine, asked, responses
+from ingest import ledger, verify
+from ingest.catalogue import Changes, add_observations, add_quarantine, asked, quarantine, responses
 from ingest.errors import SourceChanged, SourceError
 from ingest.paper import Parsed, Rejected
 from ingest.raw import Archive, Raw
-from ingest.sources import arxiv_api, huggingface, saved_listing
+from ingest.sources import (
+    arxiv_api,
+    arxiv_catchup,
+    arxiv_feed,
+    github,
+    huggingface,
+    oai,
+    saved_listing,
+)
 from ingest.text import title_key
 from ingest.titles import keep_entries, resolve_titles, wanted_titles
+
+DAMAGED = "damaged"
+"""The kind of an entry whose file cannot be unpacked."""
 
 
 class Tally(NamedTuple):
@@ -41,12 +52,34 @@ def record_landed(
     tallies = []
     for name in archive.names():
         if name not in known:
-            tallies.append(_record(engine, name, archive.read(name)))
+            tallies.append(_record(engine, name, _load(archive, name)))
             if progress:
                 progress(1)
-    with engine.begin() as db:
-        resolve_titles(db)
     return tallies
+
+
+def retry_quarantined(engine: sa.Engine, archive: Archive) -> list[Tally]:
+    """Read again what could not be read; what can be by now is recorded and leaves quarantine."""
+    with engine.connect() as db:
+        names = list(
+            db.scalars(sa.select(quarantine.c.response).distinct().order_by(quarantine.c.response))
+        )
+    return [_read_again(engine, name, _load(archive, name)) for name in names]
+
+
+def _load(archive: Archive, name: str) -> Raw:
+    """The entry, or a stand-in for one whose file is damaged: that must not stop the others."""
+    try:
+        return archive.read(name)
+    except SourceChanged as error:
+        _, partition, _ = name.split("/")
+        return Raw(DAMAGED, partition, "", "", error.message.encode())
+
+
+def _read_again(engine: sa.Engine, name: str, raw: Raw) -> Tally:
+    with engine.begin() as db:
+        db.execute(quarantine.delete().where(quarantine.c.response == name))
+        return _enter(db, name, raw)
 
 
 def add_up(tallies: Iterable[Tally]) -> list[Tally]:
@@ -66,10 +99,16 @@ def _record(engine: sa.Engine, name: str, raw: Raw) -> Tally:
                 name=name, kind=raw.kind, partition=raw.partition, received_at=raw.received_at
             )
         )
-        parsed = _read(db, raw)
-        changes: Changes = add_observations(db, parsed.observations)
-        bad = add_quarantine(db, name, raw.kind, raw.partition, parsed.rejected)
-        return Tally(raw.kind, raw.partition, len(parsed.observations) + bad, *changes, bad)
+        return _enter(db, name, raw)
+
+
+def _enter(db: sa.Connection, name: str, raw: Raw) -> Tally:
+    """What `raw` says goes into the catalogue, what of it cannot be read into quarantine."""
+    parsed = _read(db, raw)
+    changes: Changes = add_observations(db, parsed.observations)
+    bad = add_quarantine(db, name, raw.kind, raw.partition, parsed.rejected)
+    resolve_titles(db)
+    return Tally(raw.kind, raw.partition, len(parsed.observations) + bad, *changes, bad)
 
 
 def _read(db: sa.Connection, raw: Raw) -> Parsed:
@@ -114,13 +153,36 @@ def _saved_listing(db: sa.Connection, raw: Raw) -> Parsed:
         return Parsed(())
 
 
+def _oai(_: sa.Connection, raw: Raw) -> Parsed:
+    return oai.parse(raw.body, raw.received_at).parsed
+
+
+def _catchup(_: sa.Connection, raw: Raw) -> Parsed:
+    return arxiv_catchup.parse(raw.body, raw.partition, raw.received_at)
+
+
+def _newest_listing(_: sa.Connection, raw: Raw) -> Parsed:
+    """It may be that of another day than was hoped for: that is for its fetch to judge."""
+    return arxiv_catchup.parse(raw.body, None, raw.received_at)
+
+
+def _feed(_: sa.Connection, raw: Raw) -> Parsed:
+    return arxiv_feed.parse(raw.body, raw.received_at)
+
+
 def _closing(db: sa.Connection, raw: Raw) -> Parsed:
     """The end of a fetch, as `ingest.collect` landed it."""
     end = json.loads(raw.body)
-    ledger.close(
-        db, ledger.judge(end["source"], raw.partition, end["received"], end.get("failure"))
+    quiet = end.get("expected_empty", False)
+    judged = ledger.judge(
+        end["source"], raw.partition, end["received"], end.get("failure"), expected_empty=quiet
     )
+    ledger.close(db, judged._replace(night=end["night"]))
     return Parsed(())
+
+
+def _damaged(_: sa.Connection, raw: Raw) -> Parsed:
+    raise SourceChanged(raw.body.decode())
 
 
 def note_asked(db: sa.Connection, arxiv_id: str, night: str, answered: bool) -> None:
@@ -137,5 +199,11 @@ READERS: dict[str, Callable[[sa.Connection, Raw], Parsed]] = {
     "arxiv_ids": _arxiv_ids,
     "arxiv_title": _arxiv_title,
     "saved_listing": _saved_listing,
+    "oai": _oai,
+    "arxiv_catchup": _catchup,
+    "arxiv_new": _newest_listing,
+    "arxiv_feed": _feed,
     "closing": _closing,
+    DAMAGED: _damaged,
+    github.SOURCE: verify.keep_answer,
 }

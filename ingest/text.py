@@ -16,7 +16,10 @@ _UNSEEN = re.compile(
 
 def one_line(text: str) -> str:
     """`text` in NFC, its blanks and line breaks single blanks, without unseen characters."""
-    return " ".join(unicodedata.normalize("NFC", _UNSEEN.sub("", text)).split())
+    line = text.strip().replace("\n", " ")
+    if "  " in line or not line.isprintable():  # other blanks and unseen characters are not
+        line = " ".join(_UNSEEN.sub("", text).split())
+    return unicodedata.normalize("NFC", line)
 
 
 def title_key(title: str) -> str:

@@ -41,8 +41,12 @@ def keep_entries(db: sa.Connection, listing: Listing, seen_at: str) -> None:
     ]
     if rows:
         statement = insert(titles)
-        again = ("seen_at", "abstract", "last_night")  # imported anew, asked for anew
-        newer = {name: statement.excluded[name] for name in again}
+        fresh = statement.excluded
+        newer = {
+            "seen_at": fresh.seen_at,
+            "abstract": sa.func.coalesce(fresh.abstract, titles.c.abstract),
+            "last_night": None,  # imported anew, asked for anew
+        }
         db.execute(statement.on_conflict_do_update(set_=newer), rows)
         add_observations(db, _resolved(db, [title_key(entry.title) for entry in listing.entries]))
 
@@ -74,7 +78,7 @@ def all_titles(db: sa.Connection) -> list[Title]:
 
 def titles_to_ask(db: sa.Connection) -> list[str]:
     """The unresolved titles that arXiv was not asked for since they were last imported."""
-    fresh = titles.c.arxiv_id.is_(None) & titles.c.last_night.is_(None)
+    fresh = titles.c.arxiv_id.is_(None) & titles.c.last_night.is_(None) & (titles.c.title_key != "")
     query = sa.select(titles.c.title).where(fresh).order_by(titles.c.title_key)
     return [row.title for row in db.execute(query)]
 

@@ -16,11 +16,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Any
 
+import click
 import typer
 from dotenv import find_dotenv, load_dotenv
 
 from ingest.errors import BadInput, MissingExtra, PaperfeedError
 from ingest.ids import parse
+from ingest.layout import Home
 
 app = typer.Typer(
     help="The paper feed that prompt builders trust.",
@@ -51,9 +53,17 @@ class Format(StrEnum):
 
 def main() -> None:
     """Run the command; every expected error is one line on standard error and exit code 1."""
-    load_dotenv(find_dotenv(usecwd=True))
     try:
-        app()
+        load_dotenv(find_dotenv(usecwd=True))
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(encoding="utf-8")  # type: ignore[union-attr]  # always a TextIOWrapper
+        sys.exit(app(standalone_mode=False))
+    except click.UsageError as error:
+        _fail(f"{error.format_message()} See  paperfeed --help", 2)
+    except click.Abort:
+        _fail("interrupted", 130)
+    except UnicodeDecodeError as error:
+        _fail(f"a file cannot be read as UTF-8 (is it .env?): {error}")
     except PaperfeedError as error:
         _fail(str(error))
     except OSError as error:
@@ -82,7 +92,8 @@ def backfill(
     last: Annotated[str, typer.Option("--to", help="The last day.")],
 ) -> None:
     """Do the night's work over a range of days."""
-    if first > last:
+    steps = _flows("steps")
+    if steps.checked_day(first) > steps.checked_day(last):
         raise BadInput(f"--from {first} is after --to {last}: swap them")
     _night("backfill", first=first, last=last)
 
@@ -189,17 +200,53 @@ def status(as_json: AsJson = False) -> None:
 
 
 @app.command()
+def quarantine(
+    digest: Annotated[
+        str | None, typer.Argument(help="Show the entry whose digest begins so, as it came.")
+    ] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Read all of it again.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List what could not be read, show one entry, or read all of it again."""
+    if retry:
+        steps = _flows("steps")
+        with steps.run_lock(_home()):
+            tallies = steps.retry_quarantined(_home())
+        read = sum(t.received - t.quarantined for t in tallies)
+        typer.echo(f"{read} entries could be read, {sum(t.quarantined for t in tallies)} stay")
+        return
+    rows = _inspect().quarantined(_home())
+    if digest:
+        rows = [row for row in rows if row["digest"].startswith(digest)]
+        if not rows:
+            raise BadInput(f"nothing in quarantine begins with {digest}: see  paperfeed quarantine")
+    if as_json:
+        _print_json(rows)
+    elif digest:
+        typer.echo("\n".join(row["payload"] for row in rows))
+    else:
+        for row in rows:
+            where = f"{row['digest'][:8]}  {row['kind']:<20} {row['partition']}"
+            typer.echo(f"{where}  {row['arxiv_id'] or '-':<12} {row['reason']}")
+        typer.echo(f"{len(rows)} in quarantine")
+
+
+@app.command()
 def verify() -> None:
     """Check every file of the current snapshot against its manifest."""
     snapshot = importlib.import_module("index.snapshot")
-    typer.echo(snapshot.verify(_home() / "index"))
+    report = snapshot.verify(Home(_home()).index)
+    typer.echo(
+        f"{report.name} is sound: {report.papers} papers, {report.files} files, {report.size} bytes"
+    )
 
 
 @app.command()
 def rollback() -> None:
     """Go back to the snapshot published before the current one."""
     snapshot = importlib.import_module("index.snapshot")
-    typer.echo(f"current snapshot: {snapshot.rollback(_home() / 'index')}")
+    with _flows("steps").run_lock(_home()):
+        typer.echo(f"current snapshot: {snapshot.rollback(Home(_home()).index)}")
 
 
 @app.command()
@@ -301,7 +348,8 @@ def _print_json(value: Any) -> None:  # noqa: ANN401 -- anything JSON can say
 def _os_error(error: OSError) -> str:
     if error.errno == errno.ENOSPC:
         return "the disk is full: free some space and run the same command again; nothing is lost"
-    return f"{error.filename or ''}: {error.strerror or error}".lstrip(": ")
+    what = f"{error.filename or ''}: {error.strerror or error}".lstrip(": ")
+    return f"{what}; check PAPERFEED_HOME and the paths you gave"
 
 
 def _fail(message: str, code: int = 1) -> None:

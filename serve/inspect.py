@@ -72,19 +72,31 @@ def record_of(home: Path, arxiv_id: str) -> dict[str, Any]:
     return found.to_record()
 
 
+def quarantined(home: Path) -> list[dict[str, Any]]:
+    """Everything that could not be read, with its reason and as it came, oldest day first."""
+    q = quarantine.c
+    with _catalogue(home) as db:
+        rows = db.execute(sa.select(quarantine).order_by(q.partition, q.kind, q.digest))
+        return [dict(row._mapping) for row in rows]
+
+
 def export(home: Path, form: str, out: Path | None) -> int:
     """Write every record; to a file by renaming a whole one into place. Gives how many."""
     with _catalogue(home) as db:
         records = (found.to_record() for found in all_papers(db))
-        if form == "parquet":
-            return _write_parquet(records, out)
+        if out is None and form == "parquet":
+            raise BadInput("parquet needs a file: add  --out papers.parquet")
         if out is None:
             return _write_lines(records, sys.stdout)
+        if out.is_dir() or not out.parent.is_dir():
+            raise BadInput(f"{out} is no file that can be written: give --out a path to a file")
         aside = out.with_name(f".{out.name}.part")
-        with aside.open("w", encoding="utf8") as file:
-            written = _write_lines(records, file)
-        aside.replace(out)
-        return written
+        try:
+            written = _WRITERS[form](records, aside)
+            aside.replace(out)
+            return written
+        finally:
+            aside.unlink(missing_ok=True)
 
 
 def _write_lines(records: Iterator[dict[str, Any]], file: TextIO) -> int:
@@ -95,19 +107,23 @@ def _write_lines(records: Iterator[dict[str, Any]], file: TextIO) -> int:
     return written
 
 
-def _write_parquet(records: Iterator[dict[str, Any]], out: Path | None) -> int:
-    if out is None:
-        raise BadInput("parquet needs a file: add  --out papers.parquet")
+def _write_jsonl(records: Iterator[dict[str, Any]], path: Path) -> int:
+    with path.open("w", encoding="utf8") as file:
+        return _write_lines(records, file)
+
+
+def _write_parquet(records: Iterator[dict[str, Any]], path: Path) -> int:
     try:
         import pyarrow as pa
         from pyarrow import parquet
     except ModuleNotFoundError as error:
         raise MissingExtra("pyarrow", "parquet") from error
     rows = [{**record, "sources": list(record["sources"].items())} for record in records]
-    aside = out.with_name(f".{out.name}.part")
-    parquet.write_table(pa.Table.from_pylist(rows, schema=_parquet_schema(pa)), aside)
-    aside.replace(out)
+    parquet.write_table(pa.Table.from_pylist(rows, schema=_parquet_schema(pa)), path)
     return len(rows)
+
+
+_WRITERS = {"jsonl": _write_jsonl, "parquet": _write_parquet}
 
 
 def _parquet_schema(pa: Any) -> Any:  # noqa: ANN401 -- pyarrow ships no types
@@ -122,12 +138,13 @@ def _parquet_schema(pa: Any) -> Any:  # noqa: ANN401 -- pyarrow ships no types
     }
     odd = {
         "version": pa.int32(),
+        "versions": texts,
         "authors": texts,
         "categories": texts,
         "withdrawn": pa.bool_(),
         "repos": pa.list_(pa.struct(list(repo.items()))),
         "listed_on": texts,
-        "upvotes": pa.int32(),
+        "upvotes": pa.int64(),
         "keywords": texts,
         "sources": pa.map_(text, text),
     }

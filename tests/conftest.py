@@ -5,6 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Other work on the machine must not fail a property.
+settings.register_profile("paperfeed", deadline=None)
+settings.load_profile("paperfeed")
 
 ROOT = Path(__file__).resolve().parent.parent
 

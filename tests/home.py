@@ -33,7 +33,7 @@ def night(home: Path) -> str:
 
     steps.record(home)
     for day in steps.open_days(home, NIGHT, len(DAYS)):
-        steps.fetch_day(home, day)
+        steps.fetch_day(home, day, NIGHT)
     steps.record(home)
     steps.enrich(home, NIGHT, DAYS[0])
     steps.record(home)

@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from ingest.paper import Paper
+from ingest.catalogue import add_observations, open_catalogue, quarantine
+from ingest.paper import Observation, Paper
+from ingest.raw import Archive, Raw
+from ingest.record import record_landed
 from serve import cli
 from tests.conftest import ROOT
 from tests.home import DAYS, served
@@ -87,6 +90,23 @@ def test_status_and_verify(paperfeed) -> None:
     assert paperfeed("verify")[0] == 0
 
 
+def test_quarantine_lists_shows_and_retries(paperfeed, sample_home, tmp_path) -> None:
+    home = copied(sample_home, tmp_path)
+    assert paperfeed("quarantine", home=home) == (0, "0 in quarantine\n", "")
+    Archive(home / "raw").land(
+        Raw("huggingface_api", DAYS[0], "", "2026-03-01T05:00:00.000000Z", b"[1, 2]")
+    )
+    assert paperfeed("quarantine", "--retry", home=home)[1].startswith("0 entries")
+    with open_catalogue(home / "catalogue.sqlite").connect() as db:
+        assert not list(db.execute(quarantine.select()))
+    record_landed(open_catalogue(home / "catalogue.sqlite"), Archive(home / "raw"))
+    rows = json.loads(paperfeed("quarantine", "--json", home=home)[1])
+    assert sorted(row["payload"] for row in rows) == ["1", "2"]
+    assert paperfeed("quarantine", rows[0]["digest"][:6], home=home)[1] == rows[0]["payload"] + "\n"
+    assert "2 stay" in paperfeed("quarantine", "--retry", home=home)[1]
+    assert paperfeed("quarantine", "zzz", home=home)[0] == 1
+
+
 def test_export_gives_every_record_in_both_formats(paperfeed, tmp_path) -> None:
     code, out, _ = paperfeed("export")
     records = [json.loads(line) for line in out.splitlines()]
@@ -114,6 +134,10 @@ def test_export_gives_every_record_in_both_formats(paperfeed, tmp_path) -> None:
         (["show", "2501.99999"], "2501.99999"),
         (["nightly", "--date", "2999-01-01"], "future"),
         (["nightly", "--date", "tomorrow"], "tomorrow"),
+        (["backfill", "--from", "2025-6-1", "--to", "2025-06-03"], "2025-6-1"),
+        (["related", "hands", "-k", "many"], "many"),
+        (["export", "--format", "xml"], "xml"),
+        (["no-such-verb"], "no-such-verb"),
         (["backfill", "--from", "2025-03-04", "--to", "2025-03-03"], "after"),
         (["import", "no-such-file.txt"], "no-such-file.txt"),
         (["export", "--format", "parquet"], "--out"),
@@ -172,6 +196,39 @@ def test_a_damaged_catalogue_says_how_to_make_it_anew(paperfeed, sample_home, tm
         file.unlink()
     assert paperfeed("replay", home=home)[0] == 0
     assert paperfeed("export", home=home)[1] == before
+
+
+def test_a_flipped_byte_is_found_and_index_mends_it(paperfeed, sample_home, tmp_path) -> None:
+    home = copied(sample_home, tmp_path)
+    for part in ("papers.jsonl", "encoder/weights.bin"):
+        file = next((home / "index").glob(f"0*/{part}"))
+        whole = file.read_bytes()
+        file.unlink()  # the encoder's files are shared with encoders/
+        file.write_bytes(whole[:99] + bytes([whole[99] ^ 1]) + whole[100:])
+        shared = home / "encoders" / next((home / "encoders").iterdir()).name / "weights.bin"
+        shared.write_bytes(b"altered" + shared.read_bytes()[7:])
+        code, _, err = paperfeed("verify", home=home)
+        assert code != 0
+        assert Path(part).name in err
+        assert paperfeed("index", home=home)[0] == 0
+        code, out, _ = paperfeed("verify", home=home)
+        assert (code, "is sound" in out) == (0, True)
+        assert paperfeed("related", QUESTION, home=home)[0] == 0
+        for stale in sorted((home / "index").glob("0*"))[:-1]:
+            shutil.rmtree(stale)
+
+
+def test_rollback_goes_back_to_the_snapshot_before(paperfeed, sample_home, tmp_path) -> None:
+    home = copied(sample_home, tmp_path)
+    with open_catalogue(home / "catalogue.sqlite").begin() as db:
+        add_observations(
+            db, [Observation("oai", "2602.00001", "2026", title="One more", version=1)]
+        )
+    assert paperfeed("index", home=home)[0] == 0
+    assert "90" in paperfeed("verify", home=home)[1]
+    assert paperfeed("rollback", home=home)[0] == 0
+    assert "89 papers" in paperfeed("verify", home=home)[1]
+    assert paperfeed("rollback", home=home)[0] == 1
 
 
 def test_every_command_has_help_and_stands_in_the_readme() -> None:

@@ -35,13 +35,29 @@ def test_the_newest_probe_stands(tmp_path) -> None:
     engine = open_catalogue(tmp_path / "c.sqlite")
     with engine.begin() as db:
         ledger.close(db, judge("huggingface", MONDAY, 0, "timed out"))
-        ledger.close(db, judge("huggingface", MONDAY, 7, None))
+        ledger.close(db, judge("huggingface", MONDAY, 7, None)._replace(night="2025-03-04"))
         ledger.close(db, judge("other", MONDAY, 1, None))
     with engine.connect() as db:
         assert ledger.partitions(db, "huggingface") == [
-            Partition("huggingface", MONDAY, State.OK, 7)
+            Partition("huggingface", MONDAY, State.OK, 7, night="2025-03-04")
         ]
         assert len(ledger.partitions(db)) == 2
+
+
+@pytest.mark.parametrize("failed", [(0, "timed out"), (3, "cut off"), (0, None)])
+def test_a_failed_refresh_takes_nothing_from_a_day_that_was_whole(tmp_path, failed) -> None:
+    whole = judge("huggingface", MONDAY, 7, None)._replace(night=MONDAY)
+    with open_catalogue(tmp_path / "c.sqlite").begin() as db:
+        ledger.close(db, whole)
+        ledger.close(db, judge("huggingface", MONDAY, *failed)._replace(night="2025-03-05"))
+        assert ledger.partitions(db) == [whole]
+
+
+def test_a_day_whose_refresh_is_owed_is_asked_for_until_it_came() -> None:
+    first_sight = judge("huggingface", MONDAY, 7, None)._replace(night=MONDAY)
+    settled = first_sight._replace(night="2025-03-09")
+    assert MONDAY in open_days([first_sight], "2025-03-20", 7)
+    assert MONDAY not in open_days([settled], "2025-03-20", 7)
 
 
 def test_the_first_night_asks_for_its_window_only() -> None:
@@ -50,9 +66,9 @@ def test_the_first_night_asks_for_its_window_only() -> None:
 
 def test_a_missed_night_and_a_failed_day_are_caught_up() -> None:
     known = [
-        judge("huggingface", "2025-02-10", 5, None),
+        judge("huggingface", "2025-02-10", 5, None)._replace(night="2025-02-12"),
         judge("huggingface", "2025-02-11", 0, "timed out"),
-        judge("huggingface", "2025-02-12", 5, None),
+        judge("huggingface", "2025-02-12", 5, None)._replace(night="2025-02-13"),
     ]
     assert open_days(known, "2025-02-16", 2) == [
         "2025-02-11",

@@ -47,6 +47,8 @@ def test_arxiv_wins_for_what_is_printed_and_hugging_face_for_its_own() -> None:
     assert paper.listed_on == ("2025-03-03",)
     assert paper.sources["title"] == "arxiv_api"
     assert paper.sources["upvotes"] == "huggingface"
+    assert paper.sources["version"] == "arxiv_api"
+    assert paper.sources["listed_on"] == "huggingface"
 
 
 def test_hugging_face_alone_gives_a_paper_without_version() -> None:
@@ -81,11 +83,15 @@ def test_a_newer_listing_never_erases_what_an_older_one_gave() -> None:
     assert (paper.upvotes, paper.keywords, paper.project_page) == (9, ("kw",), "https://p.io")
 
 
-def test_of_two_listings_fetched_the_same_day_the_later_listing_is_the_newer() -> None:
-    later = replace(HF, listed_on="2025-03-04", upvotes=8)
-    retried = replace(HF, seen_at="2025-03-03T06:00:00.000000Z")
-    paper = merge(ID, [later, retried])
-    assert (paper.upvotes, paper.listed_on) == (8, ("2025-03-03", "2025-03-04"))
+def test_the_newest_answer_gives_the_upvotes_whatever_day_it_lists() -> None:
+    other = replace(HF, listed_on="2025-03-04", upvotes=8)
+    newest = replace(HF, seen_at="2025-03-03T06:00:00.000000Z", upvotes=9)
+    paper = merge(ID, [newest, other])
+    assert (paper.upvotes, paper.listed_on) == (9, ("2025-03-03", "2025-03-04"))
+
+
+def test_a_paper_that_hugging_face_calls_withdrawn_is_withdrawn() -> None:
+    assert merge(ID, [ARXIV, replace(HF, withdrawn=True)]).withdrawn
 
 
 def test_a_repository_a_person_added_is_trusted_above_an_automatic_one() -> None:

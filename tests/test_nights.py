@@ -62,7 +62,7 @@ def test_the_second_night_embeds_only_what_changed(tmp_path) -> None:
         entries[0]["paper"] |= {"id": "2602.99999", "title": "A new paper", "summary": "New words."}
         entries[1]["paper"]["upvotes"] += 1
         day.write_text(json.dumps(entries), "utf8")
-        for task in (lambda: steps.fetch_day(home, DAYS[0]), lambda: steps.record(home)):
+        for task in (lambda: steps.fetch_day(home, DAYS[0], NIGHT), lambda: steps.record(home)):
             task()
         published = steps.publish(home)
     assert published.vectors_made == 1
@@ -75,7 +75,7 @@ def test_an_outage_is_caught_up_by_the_next_night(tmp_path, undisturbed) -> None
         for source in ("huggingface_api", "huggingface_listing", "arxiv_api"):
             replay.misbehave(source, Fault.status(429))
         with pytest.raises(SourceError):
-            steps.fetch_day(home, DAYS[0])
+            steps.fetch_day(home, DAYS[0], NIGHT)
         steps.record(home)
         replay.behave()
         night(home)
@@ -166,3 +166,44 @@ def copy_sample(folder: Path) -> None:
         (folder / kind).mkdir(parents=True)
         for file in (SAMPLE / kind).iterdir():
             (folder / kind / file.name).write_bytes(file.read_bytes())
+
+
+def test_two_days_that_always_fail_do_not_block_the_days_after_them(tmp_path, monkeypatch) -> None:
+    from flows import nightly
+    from ingest.errors import SourceUnavailable
+
+    asked = []
+
+    def fetch(home, day, night, return_state):
+        asked.append(day)
+        bad = day in ("2025-06-03", "2025-06-04")
+        return Outcome(SourceUnavailable("answered 500", status=500) if bad else 3)
+
+    monkeypatch.setattr(nightly, "fetch_day", fetch)
+    days = [f"2025-06-{n:02d}" for n in range(2, 8)]
+    failed = nightly._fetch_days(tmp_path, days, days[-1])
+    assert asked == days
+    assert list(failed) == ["2025-06-03", "2025-06-04"]
+
+
+def test_a_source_that_is_away_is_asked_twice_and_no_day_is_lost(tmp_path, monkeypatch) -> None:
+    from flows import nightly
+    from ingest.errors import SourceUnavailable
+
+    down = Outcome(SourceUnavailable("cannot be reached"))
+    monkeypatch.setattr(nightly, "fetch_day", lambda *_, **__: down)
+    days = [f"2025-06-{n:02d}" for n in range(2, 8)]
+    assert list(nightly._fetch_days(tmp_path, days, days[-1])) == days
+    steps.record(tmp_path)
+    assert {p.day for p in steps.states(tmp_path, days)} == set(days[2:])  # the others note theirs
+    assert all(p.label.startswith("failed(not asked") for p in steps.states(tmp_path, days))
+
+
+class Outcome:
+    """A task's state as Prefect gives it."""
+
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+    def result(self, raise_on_failure: bool) -> object:
+        return self.value

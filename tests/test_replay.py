@@ -255,7 +255,7 @@ def test_every_upstream_points_here_and_the_rest_is_not_found(replay: Replay) ->
     assert len(set(addresses.values())) == 6
     assert all(value.startswith(replay.url + "/") for value in addresses.values())
     assert replay.env["PAPERFEED_ARXIV_DELAY_SECONDS"] == "0"
-    for name in ("OAI", "RSS", "WEB"):
+    for name in ("RSS", "WEB"):
         assert requests.get(addresses[f"PAPERFEED_ARXIV_{name}_URL"], timeout=5).status_code == 404
 
 

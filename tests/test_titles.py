@@ -52,6 +52,22 @@ def test_importing_again_changes_nothing(db) -> None:
     assert titles.all_titles(db) == before
 
 
+def test_a_later_listing_without_abstract_keeps_the_earlier_abstract(db) -> None:
+    titles.keep_entries(db, LISTING, SEEN)
+    titles.keep_entries(db, Listing((Entry("Drawing HANDS: a Study"),)), SEEN)
+    add_observations(
+        db, [Observation("arxiv_api", "2503.00001", SEEN, title="Drawing hands a study")]
+    )
+    titles.resolve_titles(db)
+    assert paper(db, "2503.00001").abstract == "We draw."
+
+
+def test_a_title_without_a_letter_is_kept_and_never_asked_for(db) -> None:
+    titles.keep_entries(db, Listing((Entry("???"),)), SEEN)
+    assert [t.title for t in titles.unresolved(db)] == ["???"]
+    assert titles.titles_to_ask(db) == []
+
+
 def test_arxiv_is_asked_for_a_title_once_an_import(db) -> None:
     titles.keep_entries(db, LISTING, SEEN)
     assert len(titles.titles_to_ask(db)) == 2

@@ -27,7 +27,17 @@ from types import TracebackType
 from typing import Any, ClassVar, Literal
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-Source = Literal["huggingface_api", "huggingface_listing", "arxiv_api", "other"]
+if not __package__:  # run as a script, from which its siblings cannot be named otherwise
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
+
+from data.sample import replay_announcements as announcements
+from data.sample.replay_github import GitHub
+from data.sample.replay_oai import MEDIA, oai, refusal
+
+Source = (
+    Literal["huggingface_api", "huggingface_listing", "arxiv_api", "github", "oai", "other"]
+    | announcements.Source
+)
 Query = Mapping[str, str]
 
 HERE = Path(__file__).resolve().parent
@@ -75,6 +85,8 @@ class Fault:
     """Half the body, honestly announced."""
     html: ClassVar[Fault]
     """Status 200 with an HTML page, whatever was due."""
+    expired: ClassVar[Fault]
+    """OAI refuses the resumption token, if the request has one."""
 
     @classmethod
     def status(cls, code: int, retry_after: str | None = None) -> Fault:
@@ -92,6 +104,7 @@ Fault.wrong_page = Fault("wrong_page")
 Fault.empty = Fault("empty")
 Fault.half_json = Fault("half_json")
 Fault.html = Fault("html")
+Fault.expired = Fault("expired")
 
 
 @dataclass(frozen=True)
@@ -321,7 +334,16 @@ def _route(folder: Path, path: str, query: Query, root: str) -> tuple[Source, An
         return "huggingface_listing", listing(folder, day, f"{root}/huggingface/papers")
     if path == "/arxiv/api/query":
         return "arxiv_api", atom(folder, query)
+    if path == "/oai":
+        return "oai", _xml(*oai(folder, query))
+    if announced := announcements.answer(folder, path, query):
+        kind, (status, headers, body) = announced
+        return kind, Answer(status, body, headers["Content-Type"])
     return "other", _json({"error": "this replay has no such page"}, 404)
+
+
+def _xml(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
+    return Answer(status, body, MEDIA, tuple(headers.items()))
 
 
 def _spoilt(answer: Answer, request: Request, fault: Fault) -> Answer:
@@ -330,7 +352,7 @@ def _spoilt(answer: Answer, request: Request, fault: Fault) -> Answer:
     if fault.kind == "status":
         retry = (("Retry-After", fault.retry_after),) if fault.retry_after is not None else ()
         words = _json({"error": "Asked to misbehave"}, fault.code)
-        if source == "arxiv_api":
+        if source.startswith("arxiv"):
             words = Answer(fault.code, b"Rate exceeded.", TEXT)
         return replace(words, headers=retry)
     if fault.kind == "wrong_page" and source == "huggingface_api":
@@ -339,8 +361,12 @@ def _spoilt(answer: Answer, request: Request, fault: Fault) -> Answer:
         return Answer(200, STRANGE_PAGE, HTML)
     if fault.kind == "half_json":
         return replace(answer, body=answer.body[: len(answer.body) // 2])
+    if fault.kind == "empty" and source in announcements.SOURCES:
+        return replace(answer, body=announcements.without_entries(answer.body))
     if fault.kind == "empty":
         return _empty(request)
+    if fault.kind == "expired" and "resumptionToken" in request.query:
+        return _xml(*refusal("badResumptionToken", "The token has expired."))
     return answer
 
 
@@ -350,6 +376,8 @@ def _empty(request: Request) -> Answer:
     if request.source == "huggingface_listing":
         day = request.path.rpartition("/date/")[2]
         return _listing_page(day, (), (day,))
+    if request.source == "oai":
+        return _xml(*refusal("noRecordsMatch", "No records match these criteria"))
     return _json([])
 
 
@@ -371,10 +399,21 @@ class _Handler(BaseHTTPRequestHandler):
         arrived = time.monotonic()
         address = urlsplit(self.path)
         query = dict(parse_qsl(address.query, keep_blank_values=True))
-        source, answer = _route(replay.folder, address.path, query, replay.url)
+        source: Source
+        if address.path.startswith("/github/"):
+            source, answer = "github", self._github(address.path.removeprefix("/github"))
+        else:
+            source, answer = _route(replay.folder, address.path, query, replay.url)
         request = Request(source, address.path, query, arrived)
         fault = replay.note(request)
         self._send(_spoilt(answer, request, fault) if fault else answer, fault)
+
+    def _github(self, path: str) -> Answer:
+        replay = self.server.replay
+        root = f"{replay.url}/github"
+        asked = dict(self.headers.items())
+        status, headers, body = replay.github.answer(replay.folder, path, asked, root)
+        return Answer(status, body, JSON, tuple(headers.items()))
 
     def _send(self, answer: Answer, fault: Fault | None) -> None:
         self.send_response(answer.status)
@@ -422,6 +461,7 @@ class Replay:
     def __init__(self, folder: Path = HERE, port: int = 0) -> None:
         self.folder = folder
         self.requests: list[Request] = []
+        self.github = GitHub()
         self.closing = threading.Event()
         self._faults: dict[Source, tuple[Fault, int | None]] = {}
         self._lock = threading.Lock()

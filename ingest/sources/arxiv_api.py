@@ -100,6 +100,13 @@ def parse(body: bytes, seen_at: str) -> Parsed:
     )
 
 
+def says_withdrawn(comment: str, abstract: str) -> bool:
+    """Whether arXiv's comment or abstract, each one line, tells that the paper is withdrawn."""
+    if "withdrawn" not in f"{comment} {abstract}".lower():
+        return False
+    return bool(_IN_COMMENT.search(comment) or _IN_ABSTRACT.match(abstract))
+
+
 def _ask(client: Client, upstreams: Upstreams, search: arxiv.Search) -> Response:
     """The one page that the package would ask for first; `parse` reads it, later and purely."""
     received: list[Response] = []
@@ -169,7 +176,6 @@ def _observation(
     seen_at: str,
 ) -> Observation:
     abstract, comment = one_line(result.summary), one_line(result.comment or "")
-    withdrawn = bool(_IN_COMMENT.search(comment) or _IN_ABSTRACT.match(abstract))
     names = (one_line(author.name) for author in result.authors)
     return Observation(
         source=SOURCE,
@@ -185,7 +191,7 @@ def _observation(
         comment=comment or None,
         journal_ref=one_line(result.journal_ref or "") or None,
         doi=one_line(result.doi or "") or None,
-        withdrawn=withdrawn,
+        withdrawn=says_withdrawn(comment, abstract),
     )
 
 

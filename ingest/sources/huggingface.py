@@ -27,6 +27,8 @@ from ingest.upstreams import Upstreams
 SOURCE = "huggingface"
 PAGE_SIZE = 100
 """The most entries that the API gives at once."""
+DEFAULT_SIZE = 50
+"""What it gives where it does not heed `limit`."""
 MAX_PAGES = 50
 
 _NEXT = re.compile(r"""<([^>]*)>[^,]*;\s*rel\s*=\s*"?next\b""", re.IGNORECASE)
@@ -49,12 +51,17 @@ def fetch_day(client: Client, upstreams: Upstreams, day: str) -> Iterator[Respon
             return
         yield response
         more = _NEXT.search(response.headers.get("link", ""))
-        if not on_it or not (more or len(entries) >= PAGE_SIZE):
+        if not on_it or not (more or _looks_capped(len(entries))):
             return
         seen |= on_it
         if page < MAX_PAGES:
             response = client.get(*_next_page(response.url, more, url, {**params, "p": str(page)}))
     raise SourceChanged(f"{day} has no end: {MAX_PAGES} pages and more to come", url)
+
+
+def _looks_capped(count: int) -> bool:
+    """Whether a page without `Link` may have been cut: caps are round, days hardly ever."""
+    return count >= DEFAULT_SIZE or count % 5 == 0
 
 
 def fetch_listing(client: Client, upstreams: Upstreams, day: str) -> Response:
