@@ -16,13 +16,15 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.runtime import flow_run
 
-from flows import steps
+from flows import arxiv_steps, steps
 from flows.progress import progress
 from flows.report import Night, night_rows
+from flows.steps import Enrichment
 from index.build import Published
 from ingest.errors import RateLimited, SourceError, SourceUnavailable
 from ingest.ledger import days_between
 from ingest.record import Tally
+from ingest.verify import Verification
 
 
 def _worth_retrying(_task: object, _run: TaskRun, state: State[Any]) -> bool:
@@ -49,9 +51,21 @@ def record(home: Path) -> list[Tally]:
 
 
 @task(cache_policy=NO_CACHE)
-def enrich(home: Path, night: str, first: str) -> steps.Enrichment:
+def enrich(home: Path, night: str) -> steps.Enrichment:
     """arXiv's metadata, as far as arXiv is willing."""
-    return steps.enrich(home, night, first)
+    return steps.enrich(home, night)
+
+
+@task(task_run_name="follow {category}", cache_policy=NO_CACHE)
+def follow(home: Path, category: str, night: str, first: str) -> str | None:
+    """What arXiv announced and changed in one category; gives why it stopped, if it did."""
+    return arxiv_steps.follow(home, category, night, first)
+
+
+@task(cache_policy=NO_CACHE)
+def verify_links(home: Path, night: str) -> Verification:
+    """GitHub's word on the repositories due tonight, as far as its budget goes."""
+    return steps.verify_links(home, night)
 
 
 @task(cache_policy=NO_CACHE)
@@ -99,17 +113,29 @@ def _collect_and_publish(
     """Each span of days is given up on its own: what is owed must not block what is new."""
     days = [day for span in spans for day in span]
     failed = {d: why for span in spans for d, why in _fetch_days(home, span, night).items()}
+    stopped = _follow_categories(home, night, days[0])
     tallies = tallies + record(home)
-    enrichment = enrich(home, night, days[0])
+    enrichment = Enrichment(0, stopped) if stopped else enrich(home, night)
     if not enrichment.failure:
         search_titles(home, night)
     tallies += record(home)
+    verify_links(home, night)
+    tallies += record(home)
     published = publish(home) if steps.has_papers(home) else None
-    rows = night_rows(steps.states(home, days), tallies)
+    touched = {*days, *(t.partition for t in tallies)}
+    rows = night_rows(steps.states(home, touched), tallies)
     pending, links = steps.count_pending(home), steps.count_links(home)
     done = Night(rows, failed, enrichment, pending, links, published)
     create_table_artifact(rows, key="night", description=done.summary())
     return done
+
+
+def _follow_categories(home: Path, night: str, first: str) -> str | None:
+    """Each category in turn, until arXiv stops answering; gives why it did."""
+    for category in arxiv_steps.categories():
+        if failure := follow(home, category, night, first):
+            return failure
+    return None
 
 
 def _fetch_days(home: Path, days: list[str], night: str) -> dict[str, str]:

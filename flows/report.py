@@ -41,8 +41,9 @@ def night_rows(states: list[Partition], tallies: list[Tally]) -> list[dict[str, 
         for t in add_up(t._replace(kind=_source(t.kind)) for t in tallies if t.kind != "closing")
     }
     labels = {(p.source, p.day): p.label for p in states}
-    keys = sorted(labels.keys() | brought.keys())
-    return [_row(brought.get(key, Tally(*key)), labels.get(key, "")) for key in keys]
+    counted = {(p.source, p.day): Tally(p.source, p.day, p.received) for p in states}
+    together = counted | brought
+    return [_row(together[key], labels.get(key, "")) for key in sorted(together)]
 
 
 def _source(kind: str) -> str:

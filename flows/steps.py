@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, date, datetime
@@ -23,7 +23,7 @@ from flows.progress import progress, say
 from index import build
 from index.encoder import DEFAULT_MODEL, Encoder
 from index.vector_cache import VectorCache
-from ingest import collect, ledger
+from ingest import collect, ledger, verify
 from ingest.catalogue import all_papers, count, open_catalogue, papers
 from ingest.errors import BadInput, Busy, PaperfeedError, SourceError
 from ingest.http import Client
@@ -83,13 +83,13 @@ def checked_day(text: str) -> str:
 
 def open_days(home: Path, night: str, window: int) -> list[str]:
     """What to ask for on `night`: the last `window` days and every older open one."""
-    with _catalogue(home) as engine, engine.connect() as db:
+    with open_home(home) as engine, engine.connect() as db:
         return ledger.open_days(ledger.partitions(db, collect.DAILY), night, window)
 
 
 def fetch_day(home: Path, day: str, night: str) -> int:
     """Land Daily Papers of `day` on `night`; raises SourceError."""
-    client, upstreams, archive = _collector(home)
+    client, upstreams, archive = collector(home)
     return collect.fetch_day(client, upstreams, archive, day, night)
 
 
@@ -100,17 +100,17 @@ def leave_open(home: Path, day: str, reason: str) -> None:
 
 def record(home: Path) -> list[Tally]:
     """Everything landed and not yet recorded goes into the catalogue."""
-    with _catalogue(home) as engine:
+    with open_home(home) as engine:
         return record_landed(engine, _archive(home))
 
 
-def enrich(home: Path, night: str, first: str) -> Enrichment:
-    """Land arXiv's metadata for pending papers and those listed since `first`.
+def enrich(home: Path, night: str) -> Enrichment:
+    """Land arXiv's metadata for pending papers and those whose refresh is owed.
 
     At the first sign that arXiv does not want to answer the rest is left pending.
     """
-    with _catalogue(home) as engine, engine.connect() as db:
-        ids = collect.ids_to_ask(db, night, first)
+    with open_home(home) as engine, engine.connect() as db:
+        ids = collect.ids_to_ask(db, night)
     asked, failure = _ask_arxiv(home, ids, night)
     if ids:
         collect.close(_archive(home), collect.ARXIV, night, asked, failure)
@@ -118,7 +118,7 @@ def enrich(home: Path, night: str, first: str) -> Enrichment:
 
 
 def _ask_arxiv(home: Path, ids: list[str], night: str) -> tuple[int, str | None]:
-    client, upstreams, archive = _collector(home)
+    client, upstreams, archive = collector(home)
     asked = 0
     with progress("arXiv metadata", len(ids)) as advance:
         for batch in collect.in_batches(ids):
@@ -134,9 +134,9 @@ def _ask_arxiv(home: Path, ids: list[str], night: str) -> tuple[int, str | None]
 
 def search_titles(home: Path, night: str) -> str | None:
     """Land arXiv's answers for imported titles that nobody knows; gives why it stopped, if so."""
-    with _catalogue(home) as engine, engine.connect() as db:
+    with open_home(home) as engine, engine.connect() as db:
         wanted = titles_to_ask(db)
-    client, upstreams, archive = _collector(home)
+    client, upstreams, archive = collector(home)
     with progress("arXiv title search", len(wanted)) as advance:
         for title in wanted:
             try:
@@ -157,9 +157,17 @@ def import_listing(home: Path, name: str, body: bytes, night: str) -> list[dict[
     record(home)
     search_titles(home, night)
     record(home)
-    with _catalogue(home) as engine, engine.connect() as db:
+    with open_home(home) as engine, engine.connect() as db:
         ids = {t.title_key: t.arxiv_id for t in all_titles(db)}
     return [_entry(entry, ids[title_key(entry.title)]) for entry in listing.entries]
+
+
+def verify_links(home: Path, night: str) -> verify.Verification:
+    """Ask GitHub for the repositories due on `night`, within the night's budget."""
+    client, upstreams, archive = collector(home)
+    token = os.environ.get("GITHUB_TOKEN")
+    with open_home(home) as engine:
+        return verify.verify(client, upstreams, archive, engine, night, token=token)
 
 
 def replay(home: Path) -> list[Tally]:
@@ -182,7 +190,7 @@ def replay(home: Path) -> list[Tally]:
 
 def retry_quarantined(home: Path) -> list[Tally]:
     """Read again, with today's parsers, what could not be read."""
-    with _catalogue(home) as engine:
+    with open_home(home) as engine:
         return retry(engine, _archive(home))
 
 
@@ -191,7 +199,7 @@ def publish(home: Path, *, allow_shrink: bool = False) -> build.Published:
     layout = Home(home)
     encoder = Encoder(os.environ.get("PAPERFEED_MODEL") or DEFAULT_MODEL)
     cache = VectorCache.open(layout.vectors, encoder.digest, encoder.dimension)
-    with _catalogue(home) as engine, engine.connect() as db:
+    with open_home(home) as engine, engine.connect() as db:
         total = count(db, papers)
         if not total:
             raise PaperfeedError(f"{home} holds no papers yet: run  paperfeed nightly  first")
@@ -208,30 +216,32 @@ def publish(home: Path, *, allow_shrink: bool = False) -> build.Published:
 
 def has_papers(home: Path) -> bool:
     """Whether there is anything to publish."""
-    with _catalogue(home) as engine, engine.connect() as db:
+    with open_home(home) as engine, engine.connect() as db:
         return count(db, papers) > 0
 
 
-def states(home: Path, days: list[str]) -> list[ledger.Partition]:
+def states(home: Path, days: Iterable[str]) -> list[ledger.Partition]:
     """How `days` stand in the ledger, at every source."""
-    with _catalogue(home) as engine, engine.connect() as db:
-        return [p for p in ledger.partitions(db) if p.day in set(days)]
+    wanted = set(days)
+    with open_home(home) as engine, engine.connect() as db:
+        return [p for p in ledger.partitions(db) if p.day in wanted]
 
 
 def count_pending(home: Path) -> int:
     """Papers that arXiv has not yet answered for."""
-    with _catalogue(home) as engine, engine.connect() as db:
+    with open_home(home) as engine, engine.connect() as db:
         return len(collect.pending(db))
 
 
 def count_links(home: Path) -> int:
     """Papers with a repository of their own."""
-    with _catalogue(home) as engine, engine.connect() as db:
+    with open_home(home) as engine, engine.connect() as db:
         return sum(paper.repo is not None for paper in all_papers(db))
 
 
 @contextmanager
-def _catalogue(home: Path) -> Iterator[sa.Engine]:
+def open_home(home: Path) -> Iterator[sa.Engine]:
+    """The catalogue of `home`, let go at the end."""
     engine = open_catalogue(Home(home).catalogue)
     try:
         yield engine
@@ -243,7 +253,8 @@ def _archive(home: Path) -> Archive:
     return Archive(Home(home).raw)
 
 
-def _collector(home: Path) -> tuple[Client, Upstreams, Archive]:
+def collector(home: Path) -> tuple[Client, Upstreams, Archive]:
+    """What a fetch needs: the polite client, where the services stand, where answers land."""
     upstreams = Upstreams.from_env(os.environ)
     return Client.of(upstreams, _limit_folder(upstreams)), upstreams, _archive(home)
 

@@ -7,7 +7,7 @@ feed is a hint beside them, which never closes a catch-up day. Days are listing 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date, timedelta
 
 from ingest.calendar import announcement_days, is_expected_empty, previous_announcement_day
@@ -30,27 +30,35 @@ WINDOW = 3
 def open_announcements(
     known: list[Partition], category: str, night: str, first_wanted: str
 ) -> list[str]:
-    """The listing days to ask for on `night`: the open ones that arXiv still has, and a window.
+    """The listing days to ask for on `night`: those not settled that arXiv still has.
 
+    A day is settled once it was fetched whole when three listings were out after it, or later.
     A holiday is asked for as any weekday, until it has come back empty: a wrong calendar costs a
     request, not a day.
     """
-    source = f"{CATCHUP}/{category}"
-    closed = {p.day for p in known if p.source == source and p.state in CLOSED}
     oldest = str(date.fromisoformat(night) - timedelta(days=DAYS_KEPT))
-    days = days_between(max(first_wanted, oldest), night)
+    first = max(first_wanted, oldest)
+    days = days_between(first, night) if first <= night else []
+    of_category = [p for p in known if p.source == f"{CATCHUP}/{category}"]
+    settled = {p.day for p in of_category if p.state in CLOSED and _is_final(p)}
     weekdays = {day for day in days if date.fromisoformat(day).weekday() < 5}
-    again = announcement_days(days[0], night)[-1 - WINDOW :] if days else []
-    return sorted((weekdays - closed) | set(again))
+    again = announcement_days(first, night)[-1 - WINDOW :] if days else []
+    return sorted((weekdays - settled) | set(again))
 
 
 def fetch_announcement(
-    client: Client, upstreams: Upstreams, archive: Archive, category: str, day: str
+    client: Client,
+    upstreams: Upstreams,
+    archive: Archive,
+    category: str,
+    day: str,
+    night: str | None = None,
 ) -> int:
     """Land every page of a day's listing, and how it ended; gives the number of entries.
 
-    Raises the SourceError that kept it from being whole. Where catch-up refuses or is not what it
-    was, the page of the newest listing is tried, which may be that of `day`.
+    `night` is the one it is fetched on, the day itself if None. Raises the SourceError that kept it
+    from being whole. Where catch-up refuses or is not what it was, the page of the newest listing
+    is tried, which may be that of `day`.
     """
     source, pages = f"{CATCHUP}/{category}", list[Page]()
     try:
@@ -64,12 +72,12 @@ def fetch_announcement(
     except SourceError as failure:
         # Of what came before nothing is new, so nothing was received.
         received = 0 if failure.message.startswith("stale") else _count(pages)
-        close(archive, source, day, received, str(failure))
+        close(archive, source, day, received, str(failure), night=night)
         raise
     empty = not _count(pages) and (
         is_expected_empty(day) or _is_left_out(client, upstreams, archive, category, day, pages[-1])
     )
-    close(archive, source, day, _count(pages), expected_empty=empty)
+    close(archive, source, day, _count(pages), night=night, expected_empty=empty)
     return _count(pages)
 
 
@@ -161,14 +169,20 @@ def _count(pages: list[Page]) -> int:
     return len(_types(pages)) + sum(len(page.parsed.rejected) for page in pages)
 
 
+def _is_final(partition: Partition) -> bool:
+    """Whether it was fetched whole after its window, in which more of it may come."""
+    if is_expected_empty(partition.day):
+        return True
+    later = str(date.fromisoformat(partition.day) + timedelta(days=1))
+    night = partition.night or partition.day
+    return len(announcement_days(later, night)) >= WINDOW
+
+
 def _check_fresh(archive: Archive, category: str, day: str, pages: list[Page]) -> None:
     """Raise SourceChanged where the listing is that of the day before once more."""
     before = previous_announcement_day(day)
-    landed: dict[str, dict[str, str]] = {}  # by address: the newest answer of each page
-    for name in archive.names(CATCHUP, before):
-        raw = archive.read(name)
-        if raw.about == category:
-            landed[raw.url] = _types_on(raw)
+    # By address: the newest answer of each page.
+    landed = {raw.url: _types_on(raw) for raw in _landed(archive, CATCHUP, category, before)}
     _refuse_twice(_types(pages), _joined(landed.values()), before)
 
 
@@ -178,8 +192,22 @@ def _refuse_twice(came: dict[str, str], before: dict[str, str], day: str) -> Non
         raise SourceChanged(f"stale: the same {len(came)} papers as on {day}")
 
 
+def _landed(archive: Archive, kind: str, category: str, day: str = "*") -> Iterator[Raw]:
+    """What has landed and can be read, in the order of receipt."""
+    for name in archive.names(kind, day):
+        try:
+            raw = archive.read(name)
+        except SourceChanged:  # a damaged file is for the record to report
+            continue
+        if raw.about == category:
+            yield raw
+
+
 def _types_on(raw: Raw) -> dict[str, str]:
+    """Announce types by id; none where the response cannot be read."""
     try:
+        if raw.kind == FEED:
+            return arxiv_feed.announce_types(raw.body)
         return arxiv_catchup.read(raw.body, raw.partition, raw.received_at).types
     except SourceChanged:
         return {}
@@ -206,18 +234,11 @@ def _check_batch(archive: Archive, category: str, day: str, body: bytes) -> None
     batch, types = arxiv_feed.batch_day(body), arxiv_feed.announce_types(body)
     if batch not in (None, day):
         raise SourceChanged(f"stale: the feed of {day} is due, that of {batch} came")
-    for name in reversed(list(archive.names(FEED))):
-        raw = archive.read(name)
-        if raw.about == category and raw.partition < day and (before := _types_in(raw)):
+    earlier = [raw for raw in _landed(archive, FEED, category) if raw.partition < day]
+    for raw in reversed(earlier):
+        if before := _types_on(raw):
             return _refuse_twice(types, before, raw.partition)
     return None
-
-
-def _types_in(raw: Raw) -> dict[str, str]:
-    try:
-        return arxiv_feed.announce_types(raw.body)
-    except SourceChanged:
-        return {}
 
 
 def _land(archive: Archive, kind: str, day: str, response: Response, category: str) -> None:

@@ -207,10 +207,17 @@ def count(db: sa.Connection, table: sa.Table) -> int:
     return db.scalar(sa.select(sa.func.count()).select_from(table)) or 0
 
 
-def listed_between(db: sa.Connection, first: str, last: str) -> set[str]:
-    """Ids that stood on Daily Papers on a day from `first` to `last`."""
-    days = observations.c.listed_on.between(first, last)
-    query = sa.select(observations.c.arxiv_id).where(days)
+def refresh_owed(db: sa.Connection, window: int) -> set[str]:
+    """Listed ids that arXiv was not asked for on the last night of their window, or later."""
+    o = observations.c
+    settled_on = sa.func.date(sa.func.max(o.listed_on), f"+{window - 1} days")
+    query = (
+        sa.select(o.arxiv_id)
+        .outerjoin_from(observations, asked, o.arxiv_id == asked.c.arxiv_id)
+        .where(o.listed_on.is_not(None))
+        .group_by(o.arxiv_id)
+        .having(sa.or_(asked.c.last_night.is_(None), asked.c.last_night < settled_on))
+    )
     return {str(row.arxiv_id) for row in db.execute(query)}
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 
-from ingest.catalogue import asked, listed_between, papers
+from ingest.catalogue import asked, papers, refresh_owed
 from ingest.errors import SourceChanged, SourceError
 from ingest.http import Client, Response
 from ingest.ledger import days_between
@@ -19,6 +19,9 @@ from ingest.paper import Parsed
 from ingest.raw import Archive, Raw, moment
 from ingest.sources import arxiv_api, huggingface
 from ingest.upstreams import Upstreams
+
+WINDOW = 7
+"""Nights on which a listed day, and its papers, are asked for again."""
 
 DAILY, ARXIV = "huggingface", "arxiv_api"
 """The ledger's names for the sources."""
@@ -102,15 +105,16 @@ def pending(db: sa.Connection) -> list[str]:
     return list(db.scalars(query.order_by(papers.c.arxiv_id)))
 
 
-def ids_to_ask(db: sa.Connection, night: str, first: str) -> list[str]:
-    """The ids to ask arXiv for on `night`: pending ones, and those listed since `first` again.
+def ids_to_ask(db: sa.Connection, night: str, window: int = WINDOW) -> list[str]:
+    """The ids to ask arXiv for on `night`: pending ones, and listed ones whose refresh is owed.
 
-    Each is asked once a night. One that arXiv did not know n times waits 2**(n-1) nights, 32 at
-    most: ids appear at the API some days late, or never.
+    A listed paper is asked for again until the last night of its window, for versions and
+    withdrawals that come late. Each id is asked once a night; one that arXiv did not know n times
+    waits 2**(n-1) nights, 32 at most: ids appear at the API some days late, or never.
     """
     notes = db.execute(sa.select(asked))
     waiting = {n.arxiv_id for n in notes if not _due(n.last_night, n.unknown, night)}
-    return sorted({*pending(db), *listed_between(db, first, night)} - waiting)
+    return sorted({*pending(db), *refresh_owed(db, window)} - waiting)
 
 
 def in_batches(ids: list[str]) -> Iterator[list[str]]:

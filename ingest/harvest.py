@@ -27,6 +27,8 @@ OVERLAP_DAYS = 3
 """Days that a harvest asks for again: what moved past one page is met by the next harvest."""
 
 OVERLAP_RECORDS = 5
+MAX_RETURNS = 10
+"""How often a harvest goes back to where nothing can be missing before it leaves the rest."""
 
 
 class Point(NamedTuple):
@@ -37,6 +39,8 @@ class Point(NamedTuple):
     page: oai.Page
     received: int
     """Records up to here, those that came with two pages counted once."""
+    returns: int = 0
+    """How often this run had to go back so far."""
 
 
 def harvest(
@@ -125,6 +129,8 @@ class _Steps:
     def after(self, before: Point) -> Point:
         """The next page: by arXiv's token, or by one of our own where that has expired."""
         given = before.page.token.text if before.page.token else ""
+        if before.returns > MAX_RETURNS:
+            raise SourceChanged("arXiv's list moves faster than it can be read")
         for token in (given, oai.token_at(self.window, before.received)):
             for records in (OVERLAP_RECORDS, None):
                 asked, _ = oai.step_back(token, records)
@@ -133,7 +139,7 @@ class _Steps:
                 if point.page.refused:
                     break
                 if _follows(point.page, asked, before.page):
-                    return point
+                    return point._replace(returns=before.returns + (records is None))
         message = "arXiv refuses its own resumption token, and one made anew"
         raise SourceChanged(message, response.url)
 

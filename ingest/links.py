@@ -109,7 +109,8 @@ class _Sentence(NamedTuple):
 
 def repo_of(url: str) -> str | None:
     """The `owner/name` that one address names, None where it names no repository."""
-    return next((address.name for address in _addresses(_visible(url))), None)
+    visible = _visible(url)
+    return next((address.name for address in _addresses(visible)), None) if visible else None
 
 
 def find_repos(text: str, place: Place, title: str | None = None) -> tuple[Repo, ...]:
@@ -119,9 +120,12 @@ def find_repos(text: str, place: Place, title: str | None = None) -> tuple[Repo,
     where it bears the name in `title`; what the work is only built on is never its own. Outside
     abstracts authors list only what is theirs.
     """
+    visible = _visible(text)
+    if not visible:
+        return ()
     found: dict[str, Repo] = {}
     own = False
-    for address, sentence in _in_sentences(_visible(text)):
+    for address, sentence in _in_sentences(visible):
         if not sentence.joined:
             own = _is_own(address.name, sentence, place, title or "")
         repo = Repo(address.name, place, own, address.repaired)
@@ -131,12 +135,15 @@ def find_repos(text: str, place: Place, title: str | None = None) -> tuple[Repo,
 
 
 def _visible(text: str) -> str:
-    return text if text.isascii() else text.translate(_INVISIBLE)
+    """The text without invisible characters; nothing of one without a GitHub address, as most are.
+
+    Searching for addresses is dear.
+    """
+    visible = text if text.isascii() else text.translate(_INVISIBLE)
+    return visible if "github" in visible.lower() else ""
 
 
 def _addresses(text: str) -> Iterator[_Address]:
-    if "github" not in text.lower():  # as in most texts, and the search is dear
-        return
     for match in _ADDRESS.finditer(text):
         owner, name = _mend(match["owner"]), _bare(_mend(match["name"]))
         if _is_owner(owner) and 0 < len(name) <= _LONGEST_NAME:

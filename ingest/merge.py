@@ -29,6 +29,7 @@ LIVING = ("project_page", "upvotes", "keywords", "organization")
 
 _TRUST = {"saved_listing": 0, "huggingface": 1}  # every arXiv source stands above both
 _ARXIV = 2
+_CREDIT = ("oai", "arxiv_api", "arxiv_bulk", "arxiv_catchup", "arxiv_feed", "huggingface")
 
 
 def merge(arxiv_id: str, observations: Iterable[Observation]) -> Paper:
@@ -40,9 +41,10 @@ def merge(arxiv_id: str, observations: Iterable[Observation]) -> Paper:
     said = _first_of(trusted, PRINTED) | _first_of(seen, LIVING) | _longest_history(seen)
     values: dict[str, Any] = {name: value for name, (value, _) in said.items()}
     sources = {name: source for name, (_, source) in said.items()}
-    version, told_by = max(((o.version, o.source) for o in seen if o.version), default=(None, None))
+    version = max((o.version for o in seen if o.version), default=None)
     listed_on = tuple(sorted({o.listed_on for o in seen if o.listed_on}))
-    sources |= {"version": told_by} if told_by else {}
+    if version:
+        sources["version"] = _best(o.source for o in seen if o.version == version)
     sources |= {"listed_on": "huggingface"} if listed_on else {}
     return Paper(
         arxiv_id=arxiv_id,
@@ -75,14 +77,26 @@ def _most_trusted_first(o: Observation) -> tuple[int, int]:
 
 
 def _first_of(ordered: list[Observation], names: Iterable[str]) -> dict[str, tuple[Any, str]]:
-    """For each name, the first value that anybody gave, and who."""
+    """For each name, the first value that anybody gave, and the best source that gives the same."""
     found = {}
     for name in names:
+        value, sources = None, []
         for o in ordered:
-            if (value := getattr(o, name)) not in (None, ()):
-                found[name] = (value, o.source)
-                break
+            said = getattr(o, name)
+            if said is None or said == ():
+                continue
+            if value is None:
+                value = said
+            if said == value:
+                sources.append(o.source)
+        if sources:
+            found[name] = (value, sources[0] if len(sources) == 1 else _best(sources))
     return found
+
+
+def _best(sources: Iterable[str]) -> str:
+    """The one credited for what several say alike, whichever of them said it last."""
+    return min(sources, key=lambda s: (_CREDIT.index(s) if s in _CREDIT else len(_CREDIT), s))
 
 
 def _longest_history(seen: list[Observation]) -> dict[str, tuple[Any, str]]:

@@ -6,13 +6,14 @@ The same function serves the night, the recovery after a killed one, and `paperf
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import sqlalchemy as sa
 
 from ingest import ledger, verify
-from ingest.catalogue import Changes, add_observations, add_quarantine, asked, quarantine, responses
+from ingest.batch import Batch, batch_of
+from ingest.catalogue import add_batch, add_quarantine, asked, quarantine, responses
 from ingest.errors import SourceChanged, SourceError
 from ingest.paper import Parsed, Rejected
 from ingest.raw import Archive, Raw
@@ -20,6 +21,7 @@ from ingest.sources import (
     arxiv_api,
     arxiv_catchup,
     arxiv_feed,
+    bulk,
     github,
     huggingface,
     oai,
@@ -94,21 +96,36 @@ def add_up(tallies: Iterable[Tally]) -> list[Tally]:
 
 def _record(engine: sa.Engine, name: str, raw: Raw) -> Tally:
     with engine.begin() as db:
-        db.execute(
-            responses.insert().values(
-                name=name, kind=raw.kind, partition=raw.partition, received_at=raw.received_at
-            )
-        )
+        _note_response(db, name, raw)
         return _enter(db, name, raw)
+
+
+def record_read(
+    engine: sa.Engine, raw: Raw, name: str, batch: Batch, rejected: Sequence[Rejected]
+) -> Tally:
+    """Record an entry that another process has landed as `name` and read."""
+    with engine.begin() as db:
+        _note_response(db, name, raw)
+        return _keep(db, name, raw, batch, rejected)
+
+
+def _note_response(db: sa.Connection, name: str, raw: Raw) -> None:
+    db.execute(responses.insert().values((name, raw.kind, raw.partition, raw.received_at)))
 
 
 def _enter(db: sa.Connection, name: str, raw: Raw) -> Tally:
     """What `raw` says goes into the catalogue, what of it cannot be read into quarantine."""
     parsed = _read(db, raw)
-    changes: Changes = add_observations(db, parsed.observations)
-    bad = add_quarantine(db, name, raw.kind, raw.partition, parsed.rejected)
+    return _keep(db, name, raw, batch_of(parsed.observations), parsed.rejected)
+
+
+def _keep(
+    db: sa.Connection, name: str, raw: Raw, batch: Batch, rejected: Sequence[Rejected]
+) -> Tally:
+    changes = add_batch(db, batch)
+    bad = add_quarantine(db, name, raw.kind, raw.partition, rejected)
     resolve_titles(db)
-    return Tally(raw.kind, raw.partition, len(parsed.observations) + bad, *changes, bad)
+    return Tally(raw.kind, raw.partition, len(batch.observations) + bad, *changes, bad)
 
 
 def _read(db: sa.Connection, raw: Raw) -> Parsed:
@@ -203,6 +220,7 @@ READERS: dict[str, Callable[[sa.Connection, Raw], Parsed]] = {
     "arxiv_catchup": _catchup,
     "arxiv_new": _newest_listing,
     "arxiv_feed": _feed,
+    bulk.KIND: lambda _, raw: bulk.parse(raw.body, raw.received_at),
     "closing": _closing,
     DAMAGED: _damaged,
     github.SOURCE: verify.keep_answer,

@@ -134,6 +134,8 @@ def _parquet_schema(pa: Any) -> Any:  # noqa: ANN401 -- pyarrow ships no types
         "own": pa.bool_(),
         "repaired": pa.bool_(),
         "verified": text,
+        "stars": pa.int32(),
+        "archived": pa.bool_(),
         "url": text,
     }
     odd = {

@@ -35,7 +35,7 @@ def night(home: Path) -> str:
     for day in steps.open_days(home, NIGHT, len(DAYS)):
         steps.fetch_day(home, day, NIGHT)
     steps.record(home)
-    steps.enrich(home, NIGHT, DAYS[0])
+    steps.enrich(home, NIGHT)
     steps.record(home)
     return steps.publish(home).snapshot_id
 

@@ -42,7 +42,7 @@ class Site:
 
     def enrich(self, night: str = NIGHT) -> None:
         with self.engine.connect() as db:
-            ids = collect.ids_to_ask(db, night, DAYS[0])
+            ids = collect.ids_to_ask(db, night)
         for batch in collect.in_batches(ids):
             collect.fetch_ids(self.client, self.upstreams, self.archive, batch, night)
 
@@ -122,7 +122,7 @@ def test_an_unknown_id_waits_longer_each_time(site) -> None:
     asked = []
     for night in [f"2026-03-{n:02d}" for n in range(1, 20)]:
         with site.engine.connect() as db:
-            ids = collect.ids_to_ask(db, night, night)
+            ids = collect.ids_to_ask(db, night)
         if unknown in ids:
             asked.append(night)
             collect.fetch_ids(site.client, site.upstreams, site.archive, ids, night)

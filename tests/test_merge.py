@@ -51,6 +51,15 @@ def test_arxiv_wins_for_what_is_printed_and_hugging_face_for_its_own() -> None:
     assert paper.sources["listed_on"] == "huggingface"
 
 
+def test_of_sources_that_agree_the_same_one_is_credited_whoever_spoke_last() -> None:
+    oai = replace(ARXIV, source="oai")
+    late = replace(ARXIV, seen_at="2025-06-01T05:00:00.000000Z")
+    assert merge(ID, [oai, late]) == merge(ID, [replace(oai, seen_at="2025-07"), ARXIV])
+    assert merge(ID, [oai, late]).sources["title"] == "oai"
+    changed = replace(late, title="Another title")
+    assert merge(ID, [oai, changed]).sources["title"] == "arxiv_api"
+
+
 def test_hugging_face_alone_gives_a_paper_without_version() -> None:
     paper = merge(ID, [HF])
     assert (paper.title, paper.version, paper.pdf_url) == (

@@ -36,7 +36,8 @@ NS = {
 RAW = """<arXivRaw xmlns="http://arxiv.org/OAI/arXivRaw/"><id>2602.00001</id>
 <version version="v10"><date>Mon, 2 Mar 2026 10:00:00 GMT</date></version>
 <version version="v1"><date>Sun, 1 Feb 2026 10:00:00 GMT</date></version>
-<version version="v2"><date>Mon, 2 Feb 2026 10:00:00 GMT</date><source_type>I</source_type></version>
+<version version="v2"><date>Mon, 2 Feb 2026 10:00:00 GMT</date><source_type>I</source_type>
+</version>
 <title>A made-up
   title</title><authors>Ada One and B. Two</authors><categories>cs.LG cs.CL cs.LG</categories>
 <abstract>  Made-up words.
@@ -111,7 +112,7 @@ def test_the_newest_version_or_the_comment_says_withdrawn(newest, comment, withd
         (record(name="2602.00002"), "its header names 2602.00002, it itself 2602.00001"),
         (record(RAW.replace("<id>2602.00001</id>", "")), "it itself no paper"),
         (record(RAW.replace('version="v2"', 'version="two"')), "no version: two"),
-        (record(re.sub("<version.*</version>", "", RAW)), "no version at all"),
+        (record(re.sub("<version.*</version>", "", RAW, flags=re.DOTALL)), "no version at all"),
         (record(RAW.replace("Mon, 2 Feb 2026", "Someday")), "no date: Someday"),
         (record(re.sub("<title>.*</title>", "", RAW, flags=re.DOTALL)), "no title"),
         (record("<other/>"), "no metadata of arXiv's: other"),
@@ -192,7 +193,7 @@ def test_errors_come_with_status_200() -> None:
     for code in ("badArgument", "badVerb", "cannotDisseminateFormat", "idDoesNotExist"):
         with pytest.raises(SourceRefused, match=f"{code}: why so$"):
             oai.parse(error(code, "why\n so"), SEEN)
-    with pytest.raises(SourceChanged, match="undefinedError$"):
+    with pytest.raises(SourceChanged, match=r"undefinedError$"):
         oai.parse(error("undefinedError"), SEEN)
 
 
@@ -289,7 +290,7 @@ def test_accents_outside_formulas_become_letters(text, plain) -> None:
 
 
 @given(st.text(alphabet="ab \\'{}()\"$,cHiAandEt.:"))
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=400, deadline=None)
 def test_text_of_any_form_can_be_read(text) -> None:
     once = arxiv_text.letters(text)
     assert all(name and name == name.strip() for name in arxiv_text.authors(text))
@@ -509,13 +510,13 @@ def samples(tmp_path_factory) -> list[bytes]:
 
 
 @given(st.binary())
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=400, deadline=None)
 def test_on_arbitrary_bytes_only_our_errors(body) -> None:
     _read(body)
 
 
 @given(st.data())
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=400, deadline=None)
 def test_on_mutated_pages_only_our_errors(samples, data) -> None:
     body = bytearray(data.draw(st.sampled_from(samples)))
     piece = st.binary(max_size=6) | st.sampled_from(
@@ -531,7 +532,7 @@ dates = st.text(alphabet="0123456789 :,+-GMTFeb", max_size=30)
 
 
 @given(number=st.text(alphabet="v0129", max_size=7), day=dates)
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=400, deadline=None)
 def test_on_odd_versions_and_dates_only_our_errors(number, day) -> None:
     odd = RAW.replace("v10", number).replace("Mon, 2 Mar 2026 10:00:00 GMT", day)
     arxiv = f"<arXiv><id>2602.00001</id><created>{day}</created><title>T</title></arXiv>"

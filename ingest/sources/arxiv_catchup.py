@@ -168,7 +168,7 @@ def _total(root: etree._Element, sections: list[_Section]) -> int | None:
 
     Raises SourceChanged where it contradicts itself.
     """
-    words = root.xpath("//text()[not(ancestor::dd)]")  # an abstract may say anything
+    words = root.xpath("descendant::text()[not(ancestor::dd)]")  # an abstract may say anything
     stated = {_count(found[1]) for found in map(_TOTAL.search, words) if found}
     counted = sum(section.total for section in sections)
     if len(stated) > 1 or (stated and max(stated) < counted):

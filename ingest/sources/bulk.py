@@ -20,6 +20,8 @@ from ingest.sources import exported
 from ingest.sources.arxiv_api import says_withdrawn
 from ingest.text import one_line
 
+KIND = "bulk"
+"""Of a chunk of lines in the archive."""
 SOURCE = "arxiv_bulk"
 GZIP, ZIP, XZ, PARQUET = b"\x1f\x8b", b"PK\x03\x04", b"\xfd7zXZ\x00", b"PAR1"
 """How packed files begin."""
@@ -76,7 +78,7 @@ def _record(line: bytes) -> dict[str, Any]:
 
 
 def _id_of(record: Mapping[str, Any]) -> str:
-    told = str(record.get("arxiv_id") or record.get("id"))
+    told = _text(record.get("arxiv_id", record.get("id")))
     arxiv_id = ids.find(told)
     if arxiv_id is None:
         raise ValueError(f"not an arXiv id: {one_line(told)[:80]}")
@@ -96,6 +98,7 @@ def _observation(arxiv_id: str, record: Mapping[str, Any], seen_at: str) -> Obse
     comment = _line(record.get("comments"))
     history = _history(record.get("versions"))
     newest = max(history, default=None)
+    dated = ((number, moment) for number, moment in history.items() if moment)
     return Observation(
         source=SOURCE,
         arxiv_id=arxiv_id,
@@ -107,7 +110,7 @@ def _observation(arxiv_id: str, record: Mapping[str, Any], seen_at: str) -> Obse
         categories=_words(record.get("categories")),
         published=history.get(1),
         updated=history[newest] if newest else None,
-        versions=tuple(f"v{number} {history[number]}" for number in sorted(history)),
+        versions=tuple(f"v{number} {moment}" for number, moment in sorted(dated)),
         comment=comment,
         journal_ref=_line(record.get("journal-ref")),
         doi=_line(record.get("doi")),
@@ -123,21 +126,20 @@ def _true_at(update_date: object, seen_at: str) -> str:
     newer.
     """
     try:
-        day = str(date.fromisoformat(str(update_date)))
+        day = str(date.fromisoformat(_text(update_date)[:10]))
     except ValueError:
         return seen_at
     return min(f"{day}T23:59:59.999999Z", seen_at)
 
 
-def _history(told: object) -> dict[int, str]:
-    """Version to the moment it was submitted at, as far as both can be read."""
+def _history(told: object) -> dict[int, str | None]:
+    """Version to the moment it was submitted at."""
     history = {}
-    for version in told if isinstance(told, list) else ():
-        if isinstance(version, dict):
-            number = _NUMBER.fullmatch(str(version.get("version")))
-            moment = _moment(str(version.get("created")))
-            if number and moment:
-                history[int(number[1])] = moment
+    versions = told if isinstance(told, list) else []
+    for version in (one for one in versions if isinstance(one, dict)):
+        number = _NUMBER.fullmatch(_text(version.get("version")))
+        if number:
+            history[int(number[1])] = _moment(_text(version.get("created")))
     return history
 
 
@@ -158,7 +160,7 @@ def _moment(created: str) -> str | None:
 def _authors(parsed: object, line: object) -> tuple[str, ...]:
     """The names, which arXiv has taken apart already, else those in the one line of all."""
     names = map(_name, parsed) if isinstance(parsed, list) else ()
-    return tuple(filter(None, names)) or arxiv_text.authors(line if isinstance(line, str) else "")
+    return tuple(filter(None, names)) or arxiv_text.authors(_text(line))
 
 
 def _name(parts: object) -> str:
@@ -172,8 +174,12 @@ def _name(parts: object) -> str:
 
 
 def _words(told: object) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((_line(told) or "").split()))
+    return tuple(dict.fromkeys(one_line(_text(told)).split()))
 
 
 def _line(told: object) -> str | None:
-    return (one_line(arxiv_text.letters(told)) or None) if isinstance(told, str) else None
+    return one_line(arxiv_text.letters(_text(told))) or None
+
+
+def _text(told: object) -> str:
+    return told if isinstance(told, str) else ""
