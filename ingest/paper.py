@@ -102,8 +102,9 @@ class Paper:
     def to_record(self) -> dict[str, Any]:
         """Every field under its own name, ready for JSON."""
         record = dict(zip(_PAPER_FIELDS, _paper_values(self), strict=True))
-        repos = tuple({**asdict(repo), "url": repo.url} for repo in self.repos)
-        return {**record, "repos": repos, "sources": dict(self.sources)}
+        record["repos"] = tuple({**asdict(repo), "url": repo.url} for repo in self.repos)
+        record["sources"] = dict(self.sources)
+        return record
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Paper:

@@ -12,6 +12,7 @@ _UNSEEN = re.compile(
     "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u061c\u180e\u200b-\u200f\u202a-\u202e"
     "\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f\ud800-\udfff]+"
 )
+_NO_LETTERS = dict.fromkeys(code for code in range(128) if not chr(code).isalnum())
 
 
 def one_line(text: str) -> str:
@@ -24,5 +25,7 @@ def one_line(text: str) -> str:
 
 def title_key(title: str) -> str:
     """What two spellings of one title share: its letters and digits, without accents and case."""
+    if title.isascii():
+        return title.lower().translate(_NO_LETTERS)
     folded = unicodedata.normalize("NFKD", title).casefold()
     return "".join(filter(str.isalnum, unicodedata.normalize("NFKD", folded)))

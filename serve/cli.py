@@ -83,6 +83,8 @@ def nightly(
     days: Annotated[int, typer.Option(min=1, max=366, help="Days to ask for again.")] = 7,
 ) -> None:
     """Collect every open day, publish a snapshot and show the night's table."""
+    if date:
+        _flows("steps").checked_day(date)  # before Prefect takes its seconds to load
     _night("nightly", date=date, days=days)
 
 
@@ -100,14 +102,24 @@ def backfill(
 
 @app.command("import")
 def import_file(
-    file: Annotated[Path, typer.Argument(help="A saved listing, HTML or plain text.")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="arXiv's metadata snapshot or our own export (plain, .gz, .zip, .xz, .parquet), "
+            "or a saved listing (HTML, plain text)."
+        ),
+    ],
     as_json: AsJson = False,
 ) -> None:
-    """Import a saved listing; titles are resolved to ids by the catalogue and by arXiv."""
+    """Import records in bulk, or a saved listing whose titles are then resolved to ids."""
     steps = _flows("steps")
-    body = _readable(file)
+    if steps.is_bulk(file):
+        with steps.run_lock(_home()):
+            tally = steps.import_bulk(_home(), file, steps.today())
+        _print_json(tally._asdict()) if as_json else typer.echo(_imported(tally))
+        return
     with steps.run_lock(_home()):
-        entries = steps.import_listing(_home(), file.name, body, steps.today())
+        entries = steps.import_listing(_home(), file.name, file.read_bytes(), steps.today())
     _print_json(entries) if as_json else _print_entries(entries)
 
 
@@ -292,13 +304,6 @@ def _base_id(text: str) -> str:
     return parse(text).base
 
 
-def _readable(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise BadInput(f"{file} cannot be read: {error.strerror}") from error
-
-
 def _night(name: str, **parameters: Any) -> None:  # noqa: ANN401 -- the flow checks them
     """Run a flow of `flows.nightly`, show its table, and fail where a day could not be fetched."""
     flows = _flows("nightly")
@@ -323,6 +328,14 @@ def _night(name: str, **parameters: Any) -> None:  # noqa: ANN401 -- the flow ch
             f"{day} could not be fetched{more}: {reason}; run the same command again later, "
             "open days are caught up and the last snapshot goes on serving"
         )
+
+
+def _imported(tally: Any) -> str:  # noqa: ANN401 -- ingest.record.Tally, not imported here
+    more = "" if tally.new + tally.changed == 0 else "; publish them with  paperfeed index"
+    return (
+        f"{tally.received} lines: {tally.new} new, {tally.changed} changed, "
+        f"{tally.quarantined} in quarantine{more}"
+    )
 
 
 def _print_entries(entries: list[dict[str, Any]]) -> None:

@@ -121,6 +121,20 @@ def test_export_gives_every_record_in_both_formats(paperfeed, tmp_path) -> None:
         assert Paper.from_record(row) == Paper.from_record(record)
 
 
+def test_import_takes_records_in_bulk_and_twice_is_once(paperfeed, sample_home, tmp_path) -> None:
+    file, home = tmp_path / "papers.jsonl", tmp_path / "home"
+    assert paperfeed("export", "--out", str(file))[0] == 0
+    file.write_text(file.read_text("utf8") + "no record\n", "utf8")
+    code, out, _ = paperfeed("import", str(file), home=home)
+    assert (code, out.startswith("90 lines: 89 new, 0 changed, 1 in quarantine")) == (0, True)
+    exported = paperfeed("export", home=home)[1]
+    again = json.loads(paperfeed("import", str(file), "--json", home=home)[1])
+    assert (again["received"], again["new"], again["changed"]) == (90, 0, 0)
+    assert paperfeed("export", home=home)[1] == exported
+    ids = [json.loads(line)["arxiv_id"] for line in exported.splitlines()]
+    assert ids == [json.loads(line)["arxiv_id"] for line in paperfeed("export")[1].splitlines()]
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -30,8 +30,7 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _NAME = re.compile(r"\.(?:jsonl?(?:\.gz|\.xz)?|zip|parquet)$", re.IGNORECASE)
 _NUMBER = re.compile(r"v?([1-9][0-9]{0,3})")
 _CREATED = re.compile(
-    r"(?:\w+, )?(?P<day>[0-9]{1,2}) (?P<month>\w+) (?P<year>[0-9]{4}) "
-    r"(?P<time>[0-9]{2}:[0-9]{2}:[0-9]{2}) (?:GMT|[+-]0000)"
+    r"(?:\w+, )?([0-9]{1,2}) (\w+) ([0-9]{4}) ([0-9]{2}:[0-9]{2}:[0-9]{2}) (?:GMT|[+-]0000)"
 )
 _MONTHS = dict(
     zip(
@@ -145,10 +144,9 @@ def _history(told: object) -> dict[int, str | None]:
 
 def _moment(created: str) -> str | None:
     """`Mon, 2 Apr 2007 19:18:42 GMT` (or a moment in ISO 8601) as a moment, None for no such."""
-    told = _CREATED.fullmatch(created)
-    if told:
-        month = _MONTHS.get(told["month"], "")
-        created = f"{told['year']}-{month}-{told['day']:0>2}T{told['time']}"
+    if told := _CREATED.fullmatch(created):
+        day, month, year, time = told.groups()
+        created = f"{year}-{_MONTHS.get(month)}-{day:0>2}T{time}"
     try:
         moment = datetime.fromisoformat(created)
         utc = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment

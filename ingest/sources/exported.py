@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ingest.paper import Observation
-from ingest.sources import huggingface
 from ingest.text import one_line
 
 SOURCE = "export"
 """Who said what a record names no source for."""
+LISTING = "huggingface"
+"""Whose listing `listed_on` names, and whose field has repositories of its own."""
 
 _TEXTS = (
     *("title", "abstract", "published", "updated", "comment", "journal_ref", "doi", "license"),
@@ -31,11 +32,11 @@ def observations(arxiv_id: str, record: Mapping[str, Any], seen_at: str) -> list
     days = sorted(set(paper.pop("listed_on", ())))
     moment = _newest_moment([*days, paper.get("updated"), paper.get("published")], seen_at)
     by_source = _by_source(paper, _named(record.get("sources")), withdrawn=record.get("withdrawn"))
-    listed = by_source[huggingface.SOURCE]
+    listed = by_source[LISTING]
     listed |= {"listed_on": days.pop()} if days else {}
     listed |= {"github": github} if (github := _github(record.get("repos"))) else {}
     told = [Observation(who, arxiv_id, moment, **said) for who, said in by_source.items() if said]
-    earlier = (Observation(huggingface.SOURCE, arxiv_id, moment, listed_on=day) for day in days)
+    earlier = (Observation(LISTING, arxiv_id, moment, listed_on=day) for day in days)
     return [*told, *earlier] or [Observation(SOURCE, arxiv_id, seen_at)]
 
 
@@ -47,9 +48,14 @@ def _checked(record: Mapping[str, Any]) -> dict[str, Any]:
         said[name] = tuple(line for one in lines if (line := _line(name, one)))
     for name in _COUNTS:
         said[name] = record.get(name)
-        if said[name] is not None and huggingface.count(said[name]) is None:
+        if said[name] is not None and not _is_count(said[name]):
             raise ValueError(f"{name} is no number")
     return {name: value for name, value in said.items() if value is not None and value != ()}
+
+
+def _is_count(told: object) -> bool:
+    """A number that a database column holds; to Python a bool is a number, too."""
+    return type(told) is int and 0 <= told < 2**63
 
 
 def _line(name: str, told: object) -> str | None:

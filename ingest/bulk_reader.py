@@ -1,0 +1,47 @@
+"""What a process that helps an import does: land a chunk of lines, and read it.
+
+It imports neither SQLAlchemy nor any source but its own, so that it starts in no time.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+from multiprocessing import parent_process
+from threading import Thread
+from typing import NamedTuple
+
+from ingest.batch import Batch, batch_of
+from ingest.paper import Rejected
+from ingest.raw import Archive, Raw
+from ingest.sources import bulk
+
+
+class Read(NamedTuple):
+    """A chunk in the archive, and what it says."""
+
+    name: str
+    batch: Batch
+    rejected: tuple[Rejected, ...]
+
+
+def land_and_read(archive: Archive, raw: Raw, digest: str) -> Read:
+    """Land the chunk under its digest, compressed in haste, then read it."""
+    name = archive.land(raw, digest, level=1)
+    parsed = bulk.parse(raw.body, raw.received_at)
+    return Read(name, batch_of(parsed.observations), parsed.rejected)
+
+
+def set_up() -> None:
+    """Make this a helper: it ends with the process that started it, however that one ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other one is told, too, and ends it
+    gc.disable()  # rows make no circles
+    Thread(target=_leave_with_parent, daemon=True).start()
+
+
+def _leave_with_parent() -> None:
+    parent = parent_process()
+    if parent:
+        parent.join()
+        os._exit(1)
