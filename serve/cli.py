@@ -201,14 +201,22 @@ def show(arxiv_id: Annotated[str, typer.Argument(help="An arXiv id or address.")
 
 
 @app.command()
-def status(as_json: AsJson = False) -> None:
-    """Print how each source, the catalogue and the snapshot stand."""
-    report = _inspect().status(_home())
+def status(
+    date: Annotated[
+        str | None, typer.Option(help="The day to judge freshness on; today (UTC) if left out.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print how each source, the catalogue and the snapshot stand: exit code 0 fresh, 3 stale."""
+    steps, told = _flows("steps"), _needing_nightly("serve.status")
+    day = steps.checked_day(date) if date else steps.today()
+    report = told.status(_home(), day, _flows("arxiv_steps").categories())
     if as_json:
         _print_json(report)
     else:
-        for line in _inspect().status_lines(report):
-            typer.echo(line)
+        typer.echo("\n".join(told.status_lines(report)))
+    if report["stale"]:
+        raise typer.Exit(3)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""What `status`, `show` and `export` tell of a home, changing nothing."""
+"""What `show`, `quarantine` and `export` tell of a home, changing nothing."""
 
 from __future__ import annotations
 
@@ -12,60 +12,15 @@ from typing import Any, TextIO
 
 import sqlalchemy as sa
 
-from index import snapshot
-from ingest import ledger
-from ingest.catalogue import all_papers, count, open_catalogue, paper, papers, quarantine
-from ingest.collect import ARXIV, DAILY, pending
-from ingest.errors import BadInput, MissingExtra, PaperfeedError, SnapshotError
+from ingest.catalogue import all_papers, open_catalogue, paper, quarantine
+from ingest.errors import BadInput, MissingExtra, PaperfeedError
 from ingest.layout import Home
 from ingest.paper import Paper
-from ingest.titles import unresolved
-
-
-def status(home: Path) -> dict[str, Any]:
-    """How the sources, the catalogue and the snapshot stand, ready for JSON."""
-    with _catalogue(home) as db:
-        days = ledger.partitions(db, DAILY)
-        arxiv = ledger.partitions(db, ARXIV)
-        done = [p.day for p in days if p.state in ledger.CLOSED]
-        return {
-            "home": str(home),
-            "papers": count(db, papers),
-            "daily_papers": {
-                "days": len(days),
-                "last_good": max(done, default=None),
-                "open": {p.day: p.label for p in days if p.state not in ledger.CLOSED},
-            },
-            "arxiv": {
-                "pending": len(pending(db)),
-                "last": next((p.label for p in reversed(arxiv)), None),
-            },
-            "titles_unresolved": [t.title for t in unresolved(db)],
-            "quarantined": count(db, quarantine),
-            "snapshot": _snapshot(home),
-        }
-
-
-def status_lines(report: dict[str, Any]) -> Iterator[str]:
-    """The same for people."""
-    daily = report["daily_papers"]
-    yield f"papers            {report['papers']}"
-    last_good = daily["last_good"] or "none yet"
-    yield f"Daily Papers      {daily['days']} days, last good one {last_good}"
-    for day, label in daily["open"].items():
-        yield f"  open            {day}  {label}"
-    arxiv = report["arxiv"]
-    yield f"arXiv enrichment  {arxiv['pending']} pending, last answer {arxiv['last'] or 'none yet'}"
-    yield f"titles            {len(report['titles_unresolved'])} unresolved"
-    for title in report["titles_unresolved"]:
-        yield f"  unresolved      {title}"
-    yield f"quarantine        {report['quarantined']}"
-    yield f"snapshot          {report['snapshot']}"
 
 
 def record_of(home: Path, arxiv_id: str) -> dict[str, Any]:
     """One paper's record; raises BadInput where the catalogue has no such paper."""
-    with _catalogue(home) as db:
+    with catalogue(home) as db:
         found = paper(db, arxiv_id)
     if found is None:
         raise BadInput(f"no paper {arxiv_id} in {home}: has its day been collected?")
@@ -75,14 +30,14 @@ def record_of(home: Path, arxiv_id: str) -> dict[str, Any]:
 def quarantined(home: Path) -> list[dict[str, Any]]:
     """Everything that could not be read, with its reason and as it came, oldest day first."""
     q = quarantine.c
-    with _catalogue(home) as db:
+    with catalogue(home) as db:
         rows = db.execute(sa.select(quarantine).order_by(q.partition, q.kind, q.digest))
         return [dict(row._mapping) for row in rows]
 
 
 def export(home: Path, form: str, out: Path | None) -> int:
     """Write every record; to a file by renaming a whole one into place. Gives how many."""
-    with _catalogue(home) as db:
+    with catalogue(home) as db:
         records = (found.to_record() for found in all_papers(db))
         if out is None and form == "parquet":
             raise BadInput("parquet needs a file: add  --out papers.parquet")
@@ -153,15 +108,9 @@ def _parquet_schema(pa: Any) -> Any:  # noqa: ANN401 -- pyarrow ships no types
     return pa.schema([(f.name, odd.get(f.name, text)) for f in fields(Paper)])
 
 
-def _snapshot(home: Path) -> str | None:
-    try:
-        return snapshot.current(Home(home).index).name
-    except SnapshotError:
-        return None
-
-
 @contextmanager
-def _catalogue(home: Path) -> Iterator[sa.Connection]:
+def catalogue(home: Path) -> Iterator[sa.Connection]:
+    """The catalogue of a home that has one; raises PaperfeedError where it has none."""
     path = Home(home).catalogue
     if not path.exists():
         raise PaperfeedError(f"{home} has no catalogue yet: run  paperfeed nightly  first")

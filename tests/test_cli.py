@@ -82,12 +82,21 @@ def test_similar_and_show(paperfeed) -> None:
 
 
 def test_status_and_verify(paperfeed) -> None:
-    code, out, _ = paperfeed("status", "--json")
+    code, out, _ = paperfeed("status", "--date", DAYS[-1], "--json")
     report = json.loads(out)
-    assert (code, report["papers"], report["arxiv"]["pending"]) == (0, 89, 1)
-    assert report["daily_papers"]["last_good"] == DAYS[-1]
-    assert "89" in paperfeed("status")[1]
+    assert (code, report["stale"], report["papers"], report["pending"]) == (0, [], 89, 1)
+    assert report["sources"][0]["source"] == "arxiv_api"
+    assert "89" in paperfeed("status", "--date", DAYS[-1])[1]
     assert paperfeed("verify")[0] == 0
+
+
+def test_status_ends_with_3_where_a_monitor_should_wake_somebody(paperfeed) -> None:
+    code, out, _ = paperfeed("status", "--date", "2026-03-02")
+    assert code == 3
+    assert out.splitlines()[:2] == [
+        "STALE on 2026-03-02",
+        "  huggingface: 2026-03-01 was due, the last good one is 2026-02-27",
+    ]
 
 
 def test_quarantine_lists_shows_and_retries(paperfeed, sample_home, tmp_path) -> None:
