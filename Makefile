@@ -6,7 +6,7 @@ BIN := .venv/bin
 LAST_DAYS ?= 7
 
 help:  ## list the verbs
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: .venv/nightly  ## one bundled week, collected, indexed and asked, without the network
 	@$(BIN)/python -m data.sample.demo
@@ -31,6 +31,13 @@ schedule: .venv/nightly  ## stay, and run every night at 00:40 New York time
 test: .venv/dev  ## the whole suite, on loopback only
 	@$(BIN)/python -m pytest
 
+properties: .venv/dev  ## what must hold for anything, with 10,000 examples each (half an hour)
+	@$(BIN)/python -m pytest --hypothesis-profile thorough -m hypothesis \
+		$(addprefix tests/test_,$(addsuffix .py,$(PROPERTIES)))
+
+PROPERTIES := merge ledger announcements calendar ids links huggingface saved_listing arxiv_api \
+	arxiv_catchup arxiv_feed oai github bulk raw
+
 lint: .venv/dev  ## ruff and mypy, strict
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
@@ -54,4 +61,4 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-b
 	@$(INSTALL) '.[dev]'
 	@touch $@
 
-.PHONY: help demo setup nightly backfill index related schedule test lint clean
+.PHONY: help demo setup nightly backfill index related schedule test properties lint clean

@@ -9,6 +9,8 @@ from hypothesis import settings
 
 # Other work on the machine must not fail a property.
 settings.register_profile("paperfeed", deadline=None)
+# For `make properties`.
+settings.register_profile("thorough", deadline=None, max_examples=10_000)
 settings.load_profile("paperfeed")
 
 ROOT = Path(__file__).resolve().parent.parent

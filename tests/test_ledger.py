@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest import ledger
+from ingest.catalogue import ledger as ledger_table
 from ingest.catalogue import open_catalogue
-from ingest.ledger import Partition, State, days_between, judge, open_days
+from ingest.ledger import Partition, State, days_between, judge, open_days, shifted
 
 MONDAY, SATURDAY = "2025-03-03", "2025-03-08"
 
@@ -95,3 +97,31 @@ def test_no_open_day_is_ever_lost(ends, night, window) -> None:
     never_seen = set(days_between(first, night)) - {p.day for p in known}
     assert never_seen <= asked
     assert {str(date.fromisoformat(night) - timedelta(days=n)) for n in range(window)} <= asked
+
+
+nights = st.lists(
+    st.none() | st.sets(st.integers(0, 12), max_size=4), min_size=1, max_size=25
+)  # not run at all, or run with the days so many back failing
+
+
+@given(nights, st.integers(1, 9))
+def test_after_any_outages_one_good_night_leaves_nothing_open(outages, window) -> None:
+    engine, start = sa.create_engine("sqlite://"), date(2025, 3, 3)
+    ledger_table.create(engine)
+    with engine.begin() as db:
+        for number, failing in enumerate([set[int](), *outages, set[int]()]):
+            night = str(start + timedelta(days=number))
+            if failing is not None:
+                down = {str(date.fromisoformat(night) - timedelta(days=n)) for n in failing}
+                run(db, night, window, down)
+        known = ledger.partitions(db, "hf")
+    assert all(p.state in ledger.CLOSED for p in known)
+    assert [p.day for p in known] == days_between(shifted(str(start), 1 - window), night)
+    # Settled: fetched whole on the last night of its window, or later.
+    assert all(p.night >= min(night, shifted(p.day, window - 1)) for p in known)
+
+
+def run(db: sa.Connection, night: str, window: int, down: set[str]) -> None:
+    for day in open_days(ledger.partitions(db, "hf"), night, window):
+        end = judge("hf", day, 0, "down") if day in down else judge("hf", day, 5, None)
+        ledger.close(db, end._replace(night=night))

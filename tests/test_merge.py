@@ -172,3 +172,18 @@ def test_neither_order_nor_repetition_matters(seen, random) -> None:
     shuffled = seen + seen[:2]
     random.shuffle(shuffled)
     assert merge(ID, shuffled) == merge(ID, seen)
+
+
+@given(st.lists(observations, max_size=6), st.integers(0, 6))
+def test_batches_come_to_what_all_of_them_together_come_to(seen, cut) -> None:
+    """The catalogue keeps of what is said alike only the newest: that must change nothing."""
+    first, then = kept(seen[:cut]), kept(seen[cut:])
+    assert merge(ID, kept([*first, *then])) == merge(ID, kept([*then, *first])) == merge(ID, seen)
+
+
+def kept(seen: list[Observation]) -> list[Observation]:
+    newest: dict[Observation, str] = {}
+    for o in seen:
+        said = replace(o, seen_at="")
+        newest[said] = max(newest.get(said, ""), o.seen_at)
+    return [replace(said, seen_at=at) for said, at in newest.items()]
