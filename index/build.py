@@ -20,7 +20,17 @@ from index.lexical import TOKENISER
 from index.records import Papers, Records
 from index.snapshot import ASIDE, ENCODER, FORMAT, LEXICAL, VECTORS, Manifest
 from index.text import RECIPE
-from index.vectors import EXACT, RECALL_AT_LEAST, Exact, Numbers, Rows, Vectors, choose, recall
+from index.vectors import (
+    EXACT,
+    RECALL_AT_LEAST,
+    TRAIN_ON,
+    Exact,
+    Numbers,
+    Rows,
+    Vectors,
+    choose,
+    recall,
+)
 from ingest.errors import SnapshotError, SnapshotRefused
 from ingest.paper import Paper
 
@@ -196,12 +206,16 @@ class _Builder:
         def rows_at(numbers: Numbers) -> Rows:
             return self._rows(list(papers.documents(numbers.tolist())))
 
-        dimension, description = self._encoder.dimension, choose(len(papers))
+        dimension = self._encoder.dimension
+        description = choose(len(papers), dimension)
         queries = rows_at(audit.sample(len(papers), RECALL_SAMPLE))
         exact = Exact(queries, min(RECALL_DEPTH, len(papers)))
+        learnt = None if description == EXACT else rows_at(audit.sample(len(papers), TRAIN_ON))
         chunks = (self._rows(texts, self._progress) for texts in _chunks(papers.documents()))
-        index = Vectors.build(exact.seeing(chunks), dimension, description)
+        index = Vectors.build(exact.seeing(chunks), dimension, description, learnt)
         measured = recall(index, exact, rows_at)
+        while measured < RECALL_AT_LEAST and index.widen():
+            measured = recall(index, exact, rows_at)
         if measured < RECALL_AT_LEAST and description != EXACT:
             again = (self._rows(texts) for texts in _chunks(papers.documents()))
             index = Vectors.build(again, dimension, EXACT)

@@ -323,19 +323,24 @@ def test_parts_of_different_counts_fail_the_audit(home: Path, monkeypatch):
         published(home)
 
 
-def test_a_large_snapshot_is_half_precision_with_its_recall_measured(home: Path, monkeypatch):
+def test_a_large_snapshot_is_scanned_with_its_recall_measured(home: Path, monkeypatch):
     monkeypatch.setattr("index.vectors.EXACT_UP_TO", 10)
     manifest = snapshot.read_manifest(published(home, 300).path)
-    assert manifest.faiss == "SQfp16"
+    assert manifest.faiss.endswith("x4fs,Refine(SQfp16)")
     assert 0.99 <= manifest.recall_at_10 <= 1
+    assert verify(home).papers == 300
 
 
-def test_an_index_that_forgets_too_much_is_made_exact(home: Path, monkeypatch):
+def test_an_index_that_forgets_too_much_looks_deeper_and_is_made_exact_at_last(
+    home: Path, monkeypatch
+):
     monkeypatch.setattr("index.vectors.EXACT_UP_TO", 10)
-    measured = iter([0.98, 1.0])
-    monkeypatch.setattr(build, "recall", lambda *_: next(measured))
-    manifest = snapshot.read_manifest(published(home, 300).path)
-    assert (manifest.faiss, manifest.recall_at_10) == ("Flat", 1.0)
+    for never, faiss in ((2, "x4fs,Refine(SQfp16)"), (5, "Flat")):
+        measured = iter([0.98] * never + [1.0])
+        monkeypatch.setattr(build, "recall", lambda *_, told=measured: next(told))
+        manifest = snapshot.read_manifest(published(home, 300 + never).path)
+        assert manifest.faiss.endswith(faiss)
+        assert manifest.recall_at_10 == 1.0
 
 
 def test_a_broken_current_snapshot_is_built_anew(home: Path):

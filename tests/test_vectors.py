@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from index import vectors
@@ -17,15 +17,21 @@ def unit_rows(count: int, dimension: int = 16, seed: int = 0) -> Rows:
     return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
 
 
-def test_exact_while_small_and_half_precision_above():
-    assert choose(1) == choose(20_000) == "Flat"
-    assert choose(20_001) == "SQfp16"
+SCANNED = "PQ4x4fs,Refine(SQfp16)"
 
 
-@pytest.mark.parametrize("description", ["Flat", "SQfp16"])
+def test_exact_while_small_and_scanned_above():
+    assert choose(1, 384) == choose(10_000, 384) == "Flat"
+    assert choose(10_001, 384) == "PQ96x4fs,Refine(SQfp16)"
+    assert choose(10_001, 770) == "RaBitQfs,Refine(SQfp16)"
+
+
+@pytest.mark.parametrize("description", ["Flat", "SQfp16", SCANNED, "RaBitQfs,Refine(SQfp16)"])
 def test_built_in_chunks_saved_and_mapped_it_finds_what_numpy_finds(tmp_path: Path, description):
     rows, queries = unit_rows(500), unit_rows(20, seed=1)
-    Vectors.build([rows[:123], rows[123:]], 16, description).save(tmp_path / "v")
+    built = Vectors.build([rows[:123], rows[123:]], 16, description, rows)
+    built.widen()
+    built.save(tmp_path / "v")
     index = Vectors.load(tmp_path / "v", description)
     assert (len(index), index.dimension, index.description) == (500, 16, description)
     for query in queries:
@@ -36,7 +42,6 @@ def test_built_in_chunks_saved_and_mapped_it_finds_what_numpy_finds(tmp_path: Pa
 
 
 @given(st.integers(1, 40), st.integers(1, 60), st.integers(0, 2**32 - 1))
-@settings(max_examples=40, deadline=None)
 def test_a_mask_gives_the_best_of_what_it_allows(count, wanted, seed):
     rows, query = unit_rows(count, seed=seed), unit_rows(1, seed=seed + 1)[0]
     mask = np.random.default_rng(seed).random(count) < 0.5
@@ -46,10 +51,51 @@ def test_a_mask_gives_the_best_of_what_it_allows(count, wanted, seed):
     assert found.tolist() == best.tolist()
 
 
+@pytest.mark.parametrize("share", [0.999, 0.9, 0.5, 0.03, 0.001])
+def test_a_mask_on_a_scanned_index_gives_the_best_of_what_it_allows(share):
+    rows, queries = unit_rows(5000), unit_rows(20, seed=1)
+    index = Vectors.build([rows], 16, SCANNED, rows)
+    while index.widen():
+        pass
+    mask = np.random.default_rng(2).random(5000) < share
+    allowed = np.flatnonzero(mask)
+    for query in queries:
+        best = allowed[np.argsort(-(rows[allowed] @ query))][:20]
+        found, scores = index.search(query, 20, mask)
+        assert mask[found].all()
+        np.testing.assert_allclose(scores, rows[found] @ query, atol=1e-3)
+        np.testing.assert_allclose(scores, rows[best] @ query, atol=1e-3)
+
+
+def test_a_mask_of_what_is_far_away_still_gives_its_best():
+    rows = unit_rows(5000)
+    query = rows[0]
+    mask = rows @ query < np.median(rows @ query)
+    found, scores = Vectors.build([rows], 16, SCANNED, rows).search(query, 10, mask)
+    assert mask[found].all()
+    np.testing.assert_allclose(scores, np.sort(rows[mask] @ query)[:-11:-1], atol=1e-3)
+
+
+def test_widening_looks_deeper_until_it_is_deep_enough():
+    rows = unit_rows(20_000, seed=3)
+    index = Vectors.build([rows], 16, SCANNED, rows[:2000])
+    exact = Exact(rows[:50], 10)
+    list(exact.seeing([rows]))
+    measured = [recall(index, exact, lambda numbers: rows[numbers])]
+    while index.widen():
+        measured.append(recall(index, exact, lambda numbers: rows[numbers]))
+    assert len(measured) == 5  # 1, 2, 4, 8 and 16 times
+    assert measured == sorted(measured)
+    assert measured[-1] >= 0.99
+    assert not Vectors.build([rows], 16, "Flat").widen()
+
+
 def test_rows_come_back_by_number():
-    rows = unit_rows(50)
+    rows = unit_rows(1500)
     numbers = np.array([7, 0, 49])
     np.testing.assert_array_equal(Vectors.build([rows], 16, "Flat").rows(numbers), rows[numbers])
+    halves = Vectors.build([rows], 16, SCANNED, rows).rows(numbers)
+    np.testing.assert_array_equal(halves, rows[numbers].astype(np.float16).astype(np.float32))
 
 
 def test_recall_is_what_counting_by_hand_gives():
