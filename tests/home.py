@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
 from data.sample.replay import Replay
 from tests.conftest import ROOT
+from tests.fake_encoder import Rows, WordEncoder
 
 SAMPLE = ROOT / "data" / "sample"
 DAYS = sorted(file.stem for file in (SAMPLE / "huggingface").glob("*.json"))
@@ -21,6 +23,24 @@ def served(home: Path) -> Iterator[Replay]:
     """The replay running, and the environment pointing to it and to `home`."""
     with Replay() as replay, patch.dict(os.environ, environment(replay, home)):
         yield replay
+
+
+@contextmanager
+def embedded_by_words(seconds: float = 0) -> Iterator[None]:
+    """Without torch: rows made of words, each batch, and the export, taking so long."""
+
+    class Words(WordEncoder):
+        def batches(self, texts: Sequence[str]) -> Iterator[tuple[list[int], Rows]]:
+            for batch in super().batches(texts):
+                yield batch
+                time.sleep(seconds)
+
+        def export(self, folder: Path) -> None:
+            time.sleep(seconds)
+            super().export(folder)
+
+    with patch("flows.steps.Encoder", lambda _: Words()):
+        yield
 
 
 def environment(replay: Replay, home: Path) -> dict[str, str]:

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,32 +19,57 @@ from index import Retriever
 from index.snapshot import current
 from ingest.errors import BadInput, Busy, SourceError
 from tests.conftest import ROOT
-from tests.home import DAYS, NIGHT, SAMPLE, environment, exported, night, served
+from tests.fake_encoder import WordEncoder
+from tests.home import (
+    DAYS,
+    NIGHT,
+    SAMPLE,
+    embedded_by_words,
+    environment,
+    exported,
+    night,
+    served,
+)
 
 QUESTION = (
     "What kind of changes in training help AI avoid mistakes like extra fingers or broken limbs?"
 )
-RUN = "import sys; from pathlib import Path; from tests.home import night; night(Path(sys.argv[1]))"
+RUN = """
+import sys
+from pathlib import Path
+from tests.home import embedded_by_words, night
+
+with embedded_by_words(0.3):
+    night(Path(sys.argv[1]))
+"""
 
 
 @pytest.fixture(scope="module")
-def undisturbed(sample_home, tmp_path_factory) -> tuple[bytes, str]:
-    """The export and the snapshot of a night that nothing disturbed."""
+def quiet_home(tmp_path_factory) -> Iterator[Path]:
+    """A home with a night that nothing disturbed; all nights of this file need no torch."""
+    home = tmp_path_factory.mktemp("quiet_home")
+    with embedded_by_words(), served(home):
+        night(home)
+        yield home
+
+
+@pytest.fixture(scope="module")
+def undisturbed(quiet_home, tmp_path_factory) -> tuple[bytes, str]:
+    """Its export and its snapshot."""
     out = tmp_path_factory.mktemp("export") / "papers.jsonl"
-    return exported(sample_home, out), current(sample_home / "index").name.split("-")[1]
+    return exported(quiet_home, out), current(quiet_home / "index").name.split("-")[1]
 
 
-def test_the_same_night_twice_is_once(sample_home, tmp_path, undisturbed) -> None:
-    with served(sample_home):
-        assert night(sample_home) == undisturbed[1]
-    assert exported(sample_home, tmp_path / "out") == undisturbed[0]
-    assert len(list((sample_home / "index").glob("0*"))) == 1
+def test_the_same_night_twice_is_once(quiet_home, tmp_path, undisturbed) -> None:
+    assert night(quiet_home) == undisturbed[1]
+    assert exported(quiet_home, tmp_path / "out") == undisturbed[0]
+    assert len(list((quiet_home / "index").glob("0*"))) == 1
 
 
-def test_replay_from_raw_alone_gives_the_same_export(sample_home, tmp_path, undisturbed) -> None:
+def test_replay_from_raw_alone_gives_the_same_export(quiet_home, tmp_path, undisturbed) -> None:
     home = tmp_path / "home"
     home.mkdir()
-    (home / "raw").symlink_to(sample_home / "raw")
+    (home / "raw").symlink_to(quiet_home / "raw")
     steps.replay(home)
     assert exported(home, tmp_path / "out") == undisturbed[0]
 
@@ -89,7 +114,7 @@ def test_a_feed_from_hugging_face_alone_is_published_and_completed_later(
     with served(home) as replay:
         replay.misbehave("arxiv_api", Fault.status(429))
         night(home)
-        alone = Retriever.open(home).related_papers(QUESTION)
+        alone = Retriever.open(home, encoder=WordEncoder.open).related_papers(QUESTION)
         assert len(alone) == 3
         assert all(hit.paper.version is None for hit in alone)
         replay.behave()
@@ -144,8 +169,8 @@ def test_a_wrong_day_is_refused_in_one_line(text) -> None:
     assert "\n" not in str(refused.value)
 
 
-def test_a_saved_listing_is_resolved_by_catalogue_and_arxiv(sample_home, tmp_path) -> None:
-    title = Retriever.open(sample_home).paper("2311.17957").title
+def test_a_saved_listing_is_resolved_by_catalogue_and_arxiv(quiet_home, tmp_path) -> None:
+    title = Retriever.open(quiet_home, encoder=WordEncoder.open).paper("2311.17957").title
     listing = (
         f"Daily Papers\n\n{title}\n\n"
         + "Our words about hands that are drawn badly. " * 8
