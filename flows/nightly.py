@@ -56,10 +56,10 @@ def enrich(home: Path, night: str) -> steps.Enrichment:
     return steps.enrich(home, night)
 
 
-@task(task_run_name="follow {category}", cache_policy=NO_CACHE)
-def follow(home: Path, category: str, night: str, first: str) -> str | None:
-    """What arXiv announced and changed in one category; gives why it stopped, if it did."""
-    return arxiv_steps.follow(home, category, night, first)
+@task(cache_policy=NO_CACHE)
+def follow(home: Path, night: str, first: str, today: str) -> str | None:
+    """What arXiv announced and changed in the categories followed; gives why it stopped, if so."""
+    return arxiv_steps.follow(home, night, first, today)
 
 
 @task(cache_policy=NO_CACHE)
@@ -89,7 +89,7 @@ def nightly(home: str | Path = "data", date: str | None = None, days: int = 7) -
         recovered = record(home)
         wanted = steps.open_days(home, night, days)
         owed, window = wanted[:-days], wanted[-days:]
-        return _collect_and_publish(home, [owed, window], night, recovered)
+        return _collect_and_publish(home, [owed, window], night, night, recovered)
 
 
 @flow(name="backfill", validate_parameters=False)
@@ -98,7 +98,7 @@ def backfill(home: str | Path, first: str, last: str) -> Night:
     home = Path(home)
     days = days_between(steps.checked_day(first), steps.checked_day(last))
     with steps.run_lock(home):
-        return _collect_and_publish(home, [days], last, record(home))
+        return _collect_and_publish(home, [days], last, steps.today(), record(home))
 
 
 def _scheduled_day() -> str:
@@ -108,12 +108,15 @@ def _scheduled_day() -> str:
 
 
 def _collect_and_publish(
-    home: Path, spans: list[list[str]], night: str, tallies: list[Tally]
+    home: Path, spans: list[list[str]], night: str, today: str, tallies: list[Tally]
 ) -> Night:
-    """Each span of days is given up on its own: what is owed must not block what is new."""
+    """Each span of days is given up on its own: what is owed must not block what is new.
+
+    `today` tells what arXiv still lists: of a backfill it is later than the `night` caught up.
+    """
     days = [day for span in spans for day in span]
     failed = {d: why for span in spans for d, why in _fetch_days(home, span, night).items()}
-    stopped = _follow_categories(home, night, days[0])
+    stopped = follow(home, night, days[0], today)
     tallies = tallies + record(home)
     enrichment = Enrichment(0, stopped) if stopped else enrich(home, night)
     if not enrichment.failure:
@@ -128,14 +131,6 @@ def _collect_and_publish(
     done = Night(rows, failed, enrichment, pending, links, published)
     create_table_artifact(rows, key="night", description=done.summary())
     return done
-
-
-def _follow_categories(home: Path, night: str, first: str) -> str | None:
-    """Each category in turn, until arXiv stops answering; gives why it did."""
-    for category in arxiv_steps.categories():
-        if failure := follow(home, category, night, first):
-            return failure
-    return None
 
 
 def _fetch_days(home: Path, days: list[str], night: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from flows.steps import Enrichment
 from index.build import Published
-from ingest.collect import ARXIV, DAILY
+from ingest.collect import ARXIV, DAILY, DAILY_API, DAILY_LISTING
 from ingest.ledger import Partition
 from ingest.record import Tally, add_up
 
@@ -48,7 +48,7 @@ def night_rows(states: list[Partition], tallies: list[Tally]) -> list[dict[str, 
 
 def _source(kind: str) -> str:
     """The ledger's name of the source whose response this is: the API's and the page's are one."""
-    return DAILY if kind.startswith(DAILY) else ARXIV if kind == "arxiv_ids" else kind
+    return DAILY if kind in (DAILY_API, DAILY_LISTING) else ARXIV if kind == "arxiv_ids" else kind
 
 
 def _row(tally: Tally, state: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -272,7 +273,13 @@ def _archive(home: Path) -> Archive:
 def collector(home: Path) -> tuple[Client, Upstreams, Archive]:
     """What a fetch needs: the polite client, where the services stand, where answers land."""
     upstreams = Upstreams.from_env(os.environ)
-    return Client.of(upstreams, _limit_folder(upstreams)), upstreams, _archive(home)
+    return _client(upstreams), upstreams, _archive(home)
+
+
+@lru_cache(maxsize=1)
+def _client(upstreams: Upstreams) -> Client:
+    """One for the whole run: it knows which limits are used up, and keeps connections."""
+    return Client.of(upstreams, _limit_folder(upstreams))
 
 
 def _limit_folder(upstreams: Upstreams) -> Path:

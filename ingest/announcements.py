@@ -14,7 +14,7 @@ from ingest.calendar import announcement_days, is_expected_empty, previous_annou
 from ingest.collect import close
 from ingest.errors import SourceChanged, SourceError, SourceUnavailable
 from ingest.http import Client, Response
-from ingest.ledger import CLOSED, Partition, days_between
+from ingest.ledger import CLOSED, Partition, days_between, shifted
 from ingest.raw import Archive, Raw
 from ingest.sources import arxiv_catchup, arxiv_feed
 from ingest.sources.arxiv_catchup import DAYS_KEPT, Page
@@ -36,14 +36,18 @@ def open_announcements(
     A holiday is asked for as any weekday, until it has come back empty: a wrong calendar costs a
     request, not a day.
     """
-    oldest = str(date.fromisoformat(night) - timedelta(days=DAYS_KEPT))
-    first = max(first_wanted, oldest)
+    first = max(first_wanted, oldest_kept(night))
     days = days_between(first, night) if first <= night else []
     of_category = [p for p in known if p.source == f"{CATCHUP}/{category}"]
     settled = {p.day for p in of_category if p.state in CLOSED and _is_final(p)}
     weekdays = {day for day in days if date.fromisoformat(day).weekday() < 5}
     again = announcement_days(first, night)[-1 - WINDOW :] if days else []
     return sorted((weekdays - settled) | set(again))
+
+
+def oldest_kept(today: str) -> str:
+    """The oldest day that arXiv's catch-up pages have on `today`."""
+    return shifted(today, -DAYS_KEPT)
 
 
 def fetch_announcement(
@@ -68,12 +72,14 @@ def fetch_announcement(
             raise
         except SourceError as refused:
             pages = _newest_listing(client, upstreams, archive, category, day, refused)
-        _check_fresh(archive, category, day, pages)
     except SourceError as failure:
-        # Of what came before nothing is new, so nothing was received.
-        received = 0 if failure.message.startswith("stale") else _count(pages)
-        close(archive, source, day, received, str(failure), night=night)
+        close(archive, source, day, _count(pages), str(failure), night=night)
         raise
+    before = previous_announcement_day(day)
+    if _came_before(archive, category, before, pages):
+        # Nothing of it is new, so nothing was received.
+        close(archive, source, day, 0, night=night, repeats=before)
+        raise SourceChanged(f"stale: the same {_count(pages)} papers as on {before}")
     empty = not _count(pages) and (
         is_expected_empty(day) or _is_left_out(client, upstreams, archive, category, day, pages[-1])
     )
@@ -87,7 +93,7 @@ def fetch_feed_hint(
     """Land the feed of `day`, and how it ended; gives the number of items.
 
     The feed only has the newest batch: one of another day, or with the papers of a batch before,
-    raises SourceChanged("stale...") and closes the day as failed.
+    raises SourceChanged("stale...") and closes the day as stale.
     """
     source = f"{FEED}/{category}"
     try:
@@ -95,12 +101,13 @@ def fetch_feed_hint(
         _land(archive, FEED, day, response, category)
         parsed = arxiv_feed.parse(response.body, response.received_at)
         batch = arxiv_feed.batch_day(response.body) or day
-        quiet = is_expected_empty(day) and (batch < day or not any(parsed))
-        if not quiet:
-            _check_batch(archive, category, day, response.body)
     except SourceError as failure:
         close(archive, source, day, 0, str(failure))
         raise
+    quiet = is_expected_empty(day) and (batch < day or not any(parsed))
+    if not quiet and (repeats := _repeated_batch(archive, category, day, response.body)):
+        close(archive, source, day, 0, repeats=repeats)
+        raise SourceChanged(f"stale: the feed of {day} is due, that of {repeats} came once more")
     received = 0 if quiet else len(parsed.observations) + len(parsed.rejected)
     close(archive, source, day, received, expected_empty=quiet)
     return received
@@ -178,23 +185,24 @@ def _is_final(partition: Partition) -> bool:
     return len(announcement_days(later, night)) >= WINDOW
 
 
-def _check_fresh(archive: Archive, category: str, day: str, pages: list[Page]) -> None:
-    """Raise SourceChanged where the listing is that of the day before once more."""
-    before = previous_announcement_day(day)
+def _came_before(archive: Archive, category: str, before: str, pages: list[Page]) -> bool:
+    """Whether the listing is that of the day before once more."""
     # By address: the newest answer of each page.
     landed = {raw.url: _types_on(raw) for raw in _landed(archive, CATCHUP, category, before)}
-    _refuse_twice(_types(pages), _joined(landed.values()), before)
+    return _is_again(_types(pages), _joined(landed.values()))
 
 
-def _refuse_twice(came: dict[str, str], before: dict[str, str], day: str) -> None:
-    """Raise SourceChanged for the very same papers; only replacements may come twice, if few."""
-    if came == before and {"new", "cross"} & set(came.values()):
-        raise SourceChanged(f"stale: the same {len(came)} papers as on {day}")
+def _is_again(came: dict[str, str], before: dict[str, str]) -> bool:
+    """Whether these are the very same papers; only replacements may come twice, if few."""
+    return came == before and bool({"new", "cross"} & set(came.values()))
 
 
-def _landed(archive: Archive, kind: str, category: str, day: str = "*") -> Iterator[Raw]:
+def _landed(
+    archive: Archive, kind: str, category: str, day: str = "*", *, newest_first: bool = False
+) -> Iterator[Raw]:
     """What has landed and can be read, in the order of receipt."""
-    for name in archive.names(kind, day):
+    names = list(archive.names(kind, day))
+    for name in reversed(names) if newest_first else names:
         try:
             raw = archive.read(name)
         except SourceChanged:  # a damaged file is for the record to report
@@ -229,15 +237,14 @@ def _is_left_out(
     return later is not None and later > day
 
 
-def _check_batch(archive: Archive, category: str, day: str, body: bytes) -> None:
-    """Raise SourceChanged for a feed that is not that of `day`."""
+def _repeated_batch(archive: Archive, category: str, day: str, body: bytes) -> str | None:
+    """The day whose batch this is, if it is not that of `day`."""
     batch, types = arxiv_feed.batch_day(body), arxiv_feed.announce_types(body)
     if batch not in (None, day):
-        raise SourceChanged(f"stale: the feed of {day} is due, that of {batch} came")
-    earlier = [raw for raw in _landed(archive, FEED, category) if raw.partition < day]
-    for raw in reversed(earlier):
-        if before := _types_on(raw):
-            return _refuse_twice(types, before, raw.partition)
+        return batch
+    for raw in _landed(archive, FEED, category, newest_first=True):
+        if raw.partition < day and (before := _types_on(raw)):
+            return raw.partition if _is_again(types, before) else None
     return None
 
 

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import insert
 
-from ingest.batch import Batch, PaperRow, batch_of, paper_row
+from ingest.batch import Batch, PaperRow, batch_of, observation_row, paper_row
 from ingest.errors import Busy, PaperfeedError
 from ingest.merge import confirm, merge
 from ingest.paper import Confirmation, Observation, Paper, Rejected
@@ -72,6 +72,13 @@ asked = sa.Table(
     sa.Column("arxiv_id", sa.Text, primary_key=True),
     sa.Column("last_night", sa.Text, nullable=False),
     sa.Column("unknown", sa.Integer, nullable=False, comment="times in a row arXiv had no answer"),
+)
+announced = sa.Table(
+    "announced",
+    tables,
+    sa.Column("arxiv_id", sa.Text, primary_key=True),
+    sa.Column("day", sa.Text, nullable=False, comment="of the newest listing that names it"),
+    sa.Column("night", sa.Text, comment="the last one on which OAI-PMH told of it"),
 )
 ledger = sa.Table(
     "ledger",
@@ -183,6 +190,25 @@ def add_quarantine(
     return len(rows)
 
 
+def unlist(db: sa.Connection, day: str, repeated: str) -> Changes:
+    """Take back that papers were listed on `day`: the list was that of the day `repeated`.
+
+    What else was said of them stays.
+    """
+    o = observations.c
+    there = sa.select(o.arxiv_id).where(o.source == "huggingface", o.listed_on == repeated)
+    wrong = (o.source == "huggingface", o.listed_on == day, o.arxiv_id.in_(there))
+    seen = [
+        replace(Observation.from_json(row.said), seen_at=row.seen_at, listed_on=None)
+        for row in db.execute(sa.select(o.said, o.seen_at).where(*wrong))
+    ]
+    if not seen:
+        return Changes(0, 0)
+    db.execute(observations.delete().where(*wrong))
+    db.exec_driver_sql(_KEEP_OBSERVATION, [observation_row(one) for one in seen])
+    return _merge_again(db, sorted({one.arxiv_id for one in seen}))
+
+
 def merge_linking(db: sa.Connection, name: str) -> Changes:
     """Merge anew the papers that link to this repository, whose name is in lower case."""
     query = sa.select(links.c.arxiv_id).where(links.c.name == name)
@@ -193,13 +219,13 @@ def all_papers(db: sa.Connection) -> Iterator[Paper]:
     """Every paper in the order of ids, a thousand in memory at a time."""
     query = sa.select(papers.c.record).order_by(papers.c.arxiv_id)
     for record in db.execution_options(yield_per=1000).scalars(query):
-        yield Paper.from_record(json.loads(record))
+        yield Paper.from_record(orjson.loads(record))
 
 
 def paper(db: sa.Connection, arxiv_id: str) -> Paper | None:
     """The paper of this base id, if the catalogue has it."""
     record = db.scalar(sa.select(papers.c.record).where(papers.c.arxiv_id == arxiv_id))
-    return Paper.from_record(json.loads(record)) if record else None
+    return Paper.from_record(orjson.loads(record)) if record else None
 
 
 def count(db: sa.Connection, table: sa.Table) -> int:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Self
@@ -30,6 +30,9 @@ MAX_BYTES = 64 * 2**20
 MAX_REDIRECTS = 5
 MAX_WAIT_SECONDS = 60.0
 """The longest silence that is waited out here; a longer one is the caller's to plan for."""
+
+LONGEST_REST_SECONDS = 300.0
+"""The window of Hugging Face's limits: a used-up one is waited out before the next request."""
 
 BACKOFF_SECONDS = 0.5
 
@@ -82,6 +85,7 @@ class Client:
         self._deadline_seconds = deadline_seconds
         self._sleep = sleep
         self._now = now
+        self._used_up: dict[str, datetime] = {}  # host: when its limit begins anew
         self._session = _session()
         self._loopback = _session()
         self._loopback.trust_env = False  # a proxy cannot reach this machine's own loopback
@@ -111,17 +115,21 @@ class Client:
         params: Mapping[str, str] | None = None,
         ok: Collection[int] = (200,),
         headers: Mapping[str, str] | None = None,
+        silence_seconds: float | None = None,
     ) -> Response:
         """The answer, if its status is one of `ok`.
 
         `headers`, which may hold a secret, go to that address's own service only: a redirect to
-        another one is followed without them.
+        another one is followed without them. `silence_seconds` is for a service known to think
+        longer before it answers than others may. A limit that the last answer called used up
+        (`RateLimit` with r=0) is waited out first.
 
         Raises RateLimited (with the wait asked for, unless that was short and waited out),
         SourceUnavailable after the last attempt, SourceRefused for another 4xx at once, and
         SourceChanged for a redirect that leads nowhere or a body over 64 MiB.
         """
         address = _prepared(url, params)
+        patience = silence_seconds or self._timeout_seconds
         pauses: list[float] = []
 
         def worth_asking_again(error: Exception) -> bool:
@@ -144,7 +152,7 @@ class Client:
                 with attempt:
                     if attempt.num > 1:
                         self._wait(pauses[-1], address)
-                    return self._accepted(self._follow(address, headers or {}), ok)
+                    return self._accepted(self._follow(address, headers or {}, patience), ok)
         raise AssertionError  # the last attempt returns or raises
 
     @contextmanager
@@ -161,11 +169,13 @@ class Client:
         _log.warning("asking %s again in %.1f s", _host(url), seconds)
         self._sleep(seconds)
 
-    def _follow(self, url: str, headers: Mapping[str, str]) -> Response:
+    def _follow(self, url: str, headers: Mapping[str, str], patience: float) -> Response:
         """The first answer that is not a redirect."""
         for _ in range(MAX_REDIRECTS + 1):
+            self._rest(url)
             with self._turn(url):
-                response = self._exchange(url, headers)
+                response = self._exchange(url, headers, patience)
+            self._note_limit(response)
             target = response.headers.get("location")
             if response.status not in _REDIRECTS or not target:
                 return response
@@ -173,6 +183,17 @@ class Client:
             headers = headers if _service(url) == _service(before) else {}
         message = f"{_host(url)} redirected more than {MAX_REDIRECTS} times"
         raise SourceChanged(message, safe(url))
+
+    def _rest(self, url: str) -> None:
+        """Wait until the limit begins anew that the host's last answer called used up."""
+        until = self._used_up.pop(_host(url), None)
+        if until and (left := (until - self._now()).total_seconds()) > 0:
+            self._wait(left, url)
+
+    def _note_limit(self, response: Response) -> None:
+        left = _bucket_wait(response.headers.get("ratelimit", ""))
+        if left and left <= LONGEST_REST_SECONDS and response.status not in (429, 503):
+            self._used_up[_host(response.url)] = self._now() + timedelta(seconds=left)
 
     def _turn(self, url: str) -> AbstractContextManager[None]:
         """arXiv's own hosts are never asked faster than arXiv wants, whatever the delay is."""
@@ -182,9 +203,9 @@ class Client:
     def _is_limited(self, url: str) -> bool:
         return is_arxiv(url) or f"{url.partition('?')[0]}/".startswith(self._arxiv)
 
-    def _exchange(self, url: str, headers: Mapping[str, str]) -> Response:
+    def _exchange(self, url: str, headers: Mapping[str, str], patience: float) -> Response:
         """One request and its answer; every failure below HTTP is a SourceUnavailable."""
-        end = time.monotonic() + self._deadline_seconds
+        end = time.monotonic() + self._deadline_seconds + patience - self._timeout_seconds
         session = self._loopback if _is_loopback(url) else self._session
         # A kept-alive connection would go on counting as ours while another process asks.
         closing = {"Connection": "close"} if self._is_limited(url) else {}
@@ -192,7 +213,7 @@ class Client:
             with session.get(
                 url,
                 headers={**headers, **closing},
-                timeout=self._timeout_seconds,
+                timeout=(self._timeout_seconds, patience),
                 stream=True,
                 allow_redirects=False,
             ) as answer:
@@ -200,7 +221,7 @@ class Client:
                 pushed_back = answer.status_code in (429, 503)
                 body = b"" if pushed_back else self._body(answer, end)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            message = f"{_host(url)} {self._what_happened(error)}"
+            message = f"{_host(url)} {_what_happened(error, patience)}"
             raise SourceUnavailable(message, safe(url)) from error
         return Response(
             url=safe(url),
@@ -223,18 +244,6 @@ class Client:
                 raise SourceUnavailable(message, safe(answer.url))
         return bytes(body)
 
-    def _what_happened(self, error: Exception) -> str:
-        timeouts = (requests.Timeout, urllib3.exceptions.TimeoutError)
-        if isinstance(error, timeouts):
-            return f"was silent for {self._timeout_seconds:g} s"
-        if isinstance(error, urllib3.exceptions.DecodeError):
-            return "sent a body that does not decompress"
-        if isinstance(error, urllib3.exceptions.HTTPError):
-            return "was cut off in the middle of its answer"
-        if isinstance(error, requests.exceptions.SSLError):
-            return "has no certificate that this machine trusts"
-        return "cannot be reached"
-
     def _accepted(self, response: Response, ok: Collection[int]) -> Response:
         """The response, or the error that its status stands for."""
         status, url = response.status, response.url
@@ -250,6 +259,19 @@ class Client:
         if status >= 400:
             raise SourceRefused(message, url, status)
         raise SourceChanged(message, url, status)
+
+
+def _what_happened(error: Exception, patience: float) -> str:
+    timeouts = (requests.Timeout, urllib3.exceptions.TimeoutError)
+    if isinstance(error, timeouts):
+        return f"was silent for {patience:g} s"
+    if isinstance(error, urllib3.exceptions.DecodeError):
+        return "sent a body that does not decompress"
+    if isinstance(error, urllib3.exceptions.HTTPError):
+        return "was cut off in the middle of its answer"
+    if isinstance(error, requests.exceptions.SSLError):
+        return "has no certificate that this machine trusts"
+    return "cannot be reached"
 
 
 def safe(url: str) -> str:

@@ -29,6 +29,8 @@ LIVING = ("project_page", "upvotes", "keywords", "organization")
 
 _TRUST = {"saved_listing": 0, "huggingface": 1}  # every arXiv source stands above both
 _ARXIV = 2
+_LISTINGS = ("arxiv_catchup", "arxiv_feed")
+"""They have less of a version than arXiv's other sources: no dates, cut lists, no primary."""
 _CREDIT = ("oai", "arxiv_api", "arxiv_bulk", "arxiv_catchup", "arxiv_feed", "huggingface")
 
 
@@ -91,8 +93,8 @@ def _newest_first(o: Observation) -> tuple[str, str, str]:
     return (o.seen_at, o.listed_on or "", o.to_json())
 
 
-def _most_trusted_first(o: Observation) -> tuple[int, int]:
-    return (_TRUST.get(o.source, _ARXIV), o.version or 0)
+def _most_trusted_first(o: Observation) -> tuple[int, int, bool]:
+    return (_TRUST.get(o.source, _ARXIV), o.version or 0, o.source not in _LISTINGS)
 
 
 def _first_of(ordered: list[Observation], names: Iterable[str]) -> dict[str, tuple[Any, str]]:

@@ -109,7 +109,7 @@ class Paper:
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Paper:
         """The inverse of `to_record`."""
-        return cls(**{**_tuples(cls, record), "repos": tuple(map(_repo, record["repos"]))})
+        return cls(**{**_tuples(cls, record), "repos": tuple(map(_repo, record.get("repos", ())))})
 
 
 @dataclass(frozen=True, slots=True)

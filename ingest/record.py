@@ -11,10 +11,13 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from ingest import ledger, verify
+from ingest import ledger, listings, verify, window
+from ingest.announced import note_announced, note_told
 from ingest.batch import Batch, batch_of
-from ingest.catalogue import add_batch, add_quarantine, asked, quarantine, responses
+from ingest.catalogue import add_batch, add_quarantine, asked, quarantine, responses, unlist
+from ingest.collect import DAILY, WINDOW
 from ingest.errors import SourceChanged, SourceError
+from ingest.ledger import Partition, State
 from ingest.paper import Parsed, Rejected
 from ingest.raw import Archive, Raw
 from ingest.sources import (
@@ -124,7 +127,8 @@ def _keep(
 ) -> Tally:
     changes = add_batch(db, batch)
     bad = add_quarantine(db, name, raw.kind, raw.partition, rejected)
-    resolve_titles(db)
+    if raw.kind != "closing":  # half of all entries, and none names a paper
+        resolve_titles(db)
     return Tally(raw.kind, raw.partition, len(batch.observations) + bad, *changes, bad)
 
 
@@ -170,17 +174,25 @@ def _saved_listing(db: sa.Connection, raw: Raw) -> Parsed:
         return Parsed(())
 
 
-def _oai(_: sa.Connection, raw: Raw) -> Parsed:
-    return oai.parse(raw.body, raw.received_at).parsed
+def _oai(db: sa.Connection, raw: Raw) -> Parsed:
+    parsed = oai.parse(raw.body, raw.received_at).parsed
+    note_told(db, {o.arxiv_id for o in parsed.observations}, raw.partition)
+    return parsed
 
 
-def _catchup(_: sa.Connection, raw: Raw) -> Parsed:
-    return arxiv_catchup.parse(raw.body, raw.partition, raw.received_at)
+def _catchup(db: sa.Connection, raw: Raw) -> Parsed:
+    return _listing(db, arxiv_catchup.read(raw.body, raw.partition, raw.received_at))
 
 
-def _newest_listing(_: sa.Connection, raw: Raw) -> Parsed:
+def _newest_listing(db: sa.Connection, raw: Raw) -> Parsed:
     """It may be that of another day than was hoped for: that is for its fetch to judge."""
-    return arxiv_catchup.parse(raw.body, None, raw.received_at)
+    return _listing(db, arxiv_catchup.read(raw.body, None, raw.received_at))
+
+
+def _listing(db: sa.Connection, page: arxiv_catchup.Page) -> Parsed:
+    """What it shows of the papers, and the note that they were announced."""
+    note_announced(db, page.types, page.day)
+    return page.parsed
 
 
 def _feed(_: sa.Connection, raw: Raw) -> Parsed:
@@ -190,12 +202,28 @@ def _feed(_: sa.Connection, raw: Raw) -> Parsed:
 def _closing(db: sa.Connection, raw: Raw) -> Parsed:
     """The end of a fetch, as `ingest.collect` landed it."""
     end = json.loads(raw.body)
-    quiet = end.get("expected_empty", False)
     judged = ledger.judge(
-        end["source"], raw.partition, end["received"], end.get("failure"), expected_empty=quiet
+        end["source"],
+        raw.partition,
+        end["received"],
+        end.get("failure"),
+        expected_empty=end.get("expected_empty", False),
+        repeats=end.get("repeats"),
     )
-    ledger.close(db, judged._replace(night=end["night"]))
+    judged = judged._replace(night=end["night"])
+    if judged.source == DAILY:
+        judged = _doubted(db, judged, end.get("repeats"))
+    ledger.close(db, judged)
     return Parsed(())
+
+
+def _doubted(db: sa.Connection, judged: Partition, repeats: str | None) -> Partition:
+    """How a day of Daily Papers stands; what a stale one listed was not listed on that day."""
+    since = ledger.shifted(judged.day, -7 * ledger.WEEKS)
+    judged = ledger.doubt(judged, ledger.partitions(db, DAILY, since), WINDOW)
+    if judged.state is State.STALE and repeats:
+        unlist(db, judged.day, repeats)
+    return judged
 
 
 def _damaged(_: sa.Connection, raw: Raw) -> Parsed:
@@ -213,8 +241,10 @@ def note_asked(db: sa.Connection, arxiv_id: str, night: str, answered: bool) -> 
 READERS: dict[str, Callable[[sa.Connection, Raw], Parsed]] = {
     "huggingface_api": _daily_api,
     "huggingface_listing": _daily_listing,
+    **dict.fromkeys(listings.KINDS, lambda _, raw: listings.read(raw)),
     "arxiv_ids": _arxiv_ids,
     "arxiv_title": _arxiv_title,
+    window.KIND: lambda _, raw: arxiv_api.parse(raw.body, raw.received_at),
     "saved_listing": _saved_listing,
     "oai": _oai,
     "arxiv_catchup": _catchup,

@@ -124,6 +124,27 @@ def import_file(
 
 
 @app.command()
+def add(
+    names: Annotated[
+        list[str],
+        typer.Argument(help="arXiv ids or addresses; or lists: 2025-W10, 2025-03, trending."),
+    ],
+) -> None:
+    """Add single papers, or what Hugging Face lists for a week, a month or as trending."""
+    steps, asked = _flows("steps"), _flows("on_request")
+    lists, papers = asked.told_apart(names)
+    with steps.run_lock(_home()):
+        failed = asked.fetch_lists(_home(), lists, steps.today())
+        found = {p.arxiv_id: p for p in asked.add_papers(_home(), papers, steps.today())}
+    for paper in found.values():
+        typer.echo(f"{paper.arxiv_id:<18}{paper.title}")
+    unknown = [name for name in papers if name not in found]
+    if failed or unknown:
+        reasons = [*(f"{name}: {why}" for name, why in failed.items()), *unknown]
+        raise PaperfeedError(f"could not be added: {'; '.join(reasons)}")
+
+
+@app.command()
 def replay() -> None:
     """Rebuild the catalogue from the raw responses alone."""
     steps = _flows("steps")
@@ -176,6 +197,54 @@ def related(
         _print_hits(retriever.related_papers(query, k, **filters))
     else:
         typer.echo(retriever.related_papers_block(query, k, **filters))
+
+
+@app.command()
+def prompt(
+    question: Annotated[str, typer.Argument(help="The question.")],
+    models: Annotated[
+        Path | None, typer.Option(help="A catalogue, JSON Lines; a bundled one if left out.")
+    ] = None,
+    k: Count = 3,
+    model_count: Annotated[int, typer.Option("-m", min=0, help="How many models.")] = 1,
+    budget: Annotated[
+        int | None, typer.Option(min=1, help="Most tokens; summaries are cut, entries left out.")
+    ] = None,
+    tokenizer: Annotated[
+        str | None, typer.Option(help="Its file or hub name; the snapshot's own if left out.")
+    ] = None,
+    drop_suspicious: Annotated[
+        bool, typer.Option("--drop-suspicious", help="No paper that talks to the reader.")
+    ] = False,
+    since: Since = None,
+    until: Until = None,
+    category: Categories = None,
+    has_code: HasCode = False,
+    listed_only: ListedOnly = False,
+    include_withdrawn: Withdrawn = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print the whole prompt for a question: tasks, recommended models, related papers."""
+    asking = importlib.import_module("index.ask")
+    made = asking.prompt_at(
+        question,
+        _home(),
+        models,
+        k,
+        model_count=model_count,
+        budget=budget,
+        tokenizer=tokenizer,
+        drop_suspicious=drop_suspicious,
+        since=since,
+        until=until,
+        categories=category,
+        has_code=has_code or None,
+        listed_only=listed_only,
+        include_withdrawn=include_withdrawn,
+    )
+    _print_json(asking.to_record(made)) if as_json else typer.echo(str(made), nl=False)
+    if made.left_out:
+        typer.echo(f"{len(made.left_out)} found, but left out of the prompt", err=True)
 
 
 @app.command()

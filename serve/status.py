@@ -22,7 +22,7 @@ from ingest.catalogue import count, papers, quarantine
 from ingest.collect import DAILY, pending
 from ingest.errors import SnapshotError
 from ingest.layout import Home
-from ingest.ledger import CLOSED, Partition, shifted
+from ingest.ledger import CLOSED, Partition, State, shifted
 from ingest.titles import unresolved
 from serve.inspect import catalogue
 
@@ -93,7 +93,7 @@ def standings(known: list[Partition], today: str, followed: Collection[str] = ()
 def _standing(
     source: str, rows: list[Partition], today: str, followed: Collection[str]
 ) -> Standing:
-    last = max((p.day for p in rows if p.state in CLOSED), default=None)
+    last = max((p.day for p in rows if p.state in CLOSED or _is_small(p)), default=None)
     kind, _, category = source.partition("/")
     listed = kind in (DAILY, CATCHUP)
     # Where a day is a night of asking, a later answer makes up for an earlier failure.
@@ -114,11 +114,16 @@ def _due(kind: str, today: str) -> str:
 
 
 def _overdue(left: list[Partition], due: str) -> str | None:
-    late = [p for p in left if p.day <= due]
+    late = [p for p in left if p.day <= due and not _is_small(p)]
     if not late:
         return None
     more = f", and {len(late) - 1} more" if len(late) > 1 else ""
     return f"{late[0].day} is open: {late[0].label}{more}"
+
+
+def _is_small(partition: Partition) -> bool:
+    """Whether a day came whole and has less than usual: asked for again, and no alarm."""
+    return partition.state is State.EMPTY_SUSPECT and partition.received > 0
 
 
 def _missing(last: str | None, due: str) -> str | None:

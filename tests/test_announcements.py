@@ -274,7 +274,7 @@ def test_the_same_listing_on_the_next_day_is_stale(site) -> None:
     assert site.fetch(MONDAY) == 17
     with pytest.raises(SourceChanged, match="stale: the same 17 papers as on 2026"):
         site.fetch(TUESDAY)
-    assert site.label(TUESDAY).startswith("failed(stale: the same 17 papers")
+    assert site.label(TUESDAY).startswith("stale(the same papers as on 2026-08-10")
     assert open_announcements(site.ledger(), CL, LATER, MONDAY).count(TUESDAY) == 1
     site.announce(TUESDAY, listing(31, 12))
     assert site.fetch(TUESDAY) == 12
@@ -459,7 +459,8 @@ def test_the_feed_of_the_day_before_is_stale(site) -> None:
     assert site.hint(TUESDAY) == 12
     with pytest.raises(SourceChanged, match=f"^stale: the feed of {WEDNESDAY} is due, that of"):
         site.hint(WEDNESDAY)
-    assert site.label(WEDNESDAY, "arxiv_feed/cs.CL").startswith("failed(stale: the feed of")
+    stale = f"stale(the same papers as on {TUESDAY})"
+    assert site.label(WEDNESDAY, "arxiv_feed/cs.CL") == stale
 
 
 def test_a_fresh_date_on_the_papers_of_yesterday_is_stale(site) -> None:
@@ -468,7 +469,7 @@ def test_a_fresh_date_on_the_papers_of_yesterday_is_stale(site) -> None:
     site.announce(SATURDAY, [])
     assert site.hint(SATURDAY) == 0
     site.announce(LATER, listing(1, 12, 2))
-    with pytest.raises(SourceChanged, match=f"^stale: the same 14 papers as on {FRIDAY}"):
+    with pytest.raises(SourceChanged, match=f"^stale: .* that of {FRIDAY} came once"):
         site.hint(LATER)
     site.announce(LATER, listing(31, 12))
     assert [site.hint(LATER), site.hint(LATER)] == [12, 12]

@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 
 import feedparser
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.errors import BadInput, PaperfeedError, SourceChanged
@@ -211,13 +211,11 @@ def test_entities_are_not_expanded() -> None:
 VALID = feed(entry(more='<category term="cs.AI"/>'), entry(told="http://arxiv.org/abs/2503.00002"))
 
 
-@settings(max_examples=200)
 @given(st.binary() | st.text().map(lambda text: feed(entry(title=text))))
 def test_arbitrary_bytes_raise_only_our_errors(body: bytes) -> None:
     _only_our_errors(body)
 
 
-@settings(max_examples=200)
 @given(
     st.integers(0), st.integers(0, 40), st.binary(max_size=8) | st.sampled_from([b"", b"9", b">"])
 )

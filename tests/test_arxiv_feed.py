@@ -7,7 +7,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree, html
 
@@ -342,13 +342,11 @@ def only_our_errors(body: bytes) -> None:
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=300)
 def test_arbitrary_bytes(body) -> None:
     only_our_errors(body)
 
 
 @given(edits)
-@settings(max_examples=500)
 def test_mutated_feeds(changes) -> None:
     body = GOOD
     for at, length, fresh in changes:
@@ -357,7 +355,6 @@ def test_mutated_feeds(changes) -> None:
 
 
 @given(st.lists(fragments, max_size=8))
-@settings(max_examples=200)
 def test_well_formed_items_of_anything_are_all_accounted_for(parts) -> None:
     body = rss(item(), "<item>" + b"".join(parts).decode() + "</item>")
     read = arxiv_feed.parse(body, SEEN)

@@ -85,7 +85,7 @@ def test_status_and_verify(paperfeed) -> None:
     code, out, _ = paperfeed("status", "--date", DAYS[-1], "--json")
     report = json.loads(out)
     assert (code, report["stale"], report["papers"], report["pending"]) == (0, [], 89, 1)
-    assert report["sources"][0]["source"] == "arxiv_api"
+    assert report["sources"][0]["last_good"] == DAYS[-1]
     assert "89" in paperfeed("status", "--date", DAYS[-1])[1]
     assert paperfeed("verify")[0] == 0
 

@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from data.sample.replay import Replay
@@ -118,7 +118,6 @@ objects = st.dictionaries(st.sampled_from([*DESCRIBED, "block"]), values).map(
 )
 
 
-@settings(deadline=None)
 @given(st.binary() | objects, st.sampled_from([0, 200, 200, 301, 304, 403, 404, 500]))
 def test_arbitrary_bytes_raise_only_our_errors(said: bytes, status: int) -> None:
     try:

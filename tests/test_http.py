@@ -231,6 +231,18 @@ def test_silence_ends_at_the_timeout(tmp_path: Path) -> None:
         quiet.set()
 
 
+def test_a_service_that_thinks_long_is_given_the_time(tmp_path: Path) -> None:
+    def late() -> Iterator[bytes]:
+        threading.Event().wait(0.1)
+        yield answer(200, b"at last")
+
+    client = Client(tmp_path, attempts=1, timeout_seconds=0.05)
+    with Scripted(late(), late()) as server:
+        assert client.get(server.url, silence_seconds=5).body == b"at last"
+        with pytest.raises(SourceUnavailable, match=r"silent for 0\.05 s"):
+            client.get(server.url)
+
+
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 def test_a_dripping_body_ends_at_the_deadline(tmp_path: Path, framing: str) -> None:
     done = threading.Event()
@@ -327,6 +339,36 @@ def test_a_long_or_unsaid_wait_is_the_callers(
     assert caught.value.status == status
     assert len(server.asked) == 1
     assert clock.slept == []
+
+
+def test_a_limit_used_up_is_waited_out_before_the_next_request(
+    client: Client, clock: Clock
+) -> None:
+    left = ((1, 200), (0, 123), (499, 300))
+    with Scripted(*(answer(200, RateLimit=f'"api";r={r};t={t}') for r, t in left)) as server:
+        client.get(server.url)
+        client.get(server.url)
+        assert clock.slept == []
+        client.get(server.url)
+        client.get(server.url)
+    assert clock.slept == [123.0]
+
+
+def test_only_the_host_that_said_so_is_waited_for_and_not_for_hours(
+    client: Client, clock: Clock
+) -> None:
+    used_up, hours = '"api";r=0;t=100', '"api";r=0;t=3600'
+    with (
+        Scripted(answer(200, RateLimit=used_up)) as one,
+        Scripted(answer(200, RateLimit=hours)) as other,
+    ):
+        client.get(one.url)
+        client.get(other.url)
+        client.get(other.url)
+        assert clock.slept == []
+        clock.moment += timedelta(seconds=40)
+        client.get(one.url)
+    assert clock.slept == [60.0]
 
 
 def test_waiting_ends_after_the_last_attempt(client: Client, clock: Clock) -> None:

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from data.sample.replay_oai import PAGE
@@ -290,7 +290,6 @@ def test_accents_outside_formulas_become_letters(text, plain) -> None:
 
 
 @given(st.text(alphabet="ab \\'{}()\"$,cHiAandEt.:"))
-@settings(max_examples=400, deadline=None)
 def test_text_of_any_form_can_be_read(text) -> None:
     once = arxiv_text.letters(text)
     assert all(name and name == name.strip() for name in arxiv_text.authors(text))
@@ -510,13 +509,11 @@ def samples(tmp_path_factory) -> list[bytes]:
 
 
 @given(st.binary())
-@settings(max_examples=400, deadline=None)
 def test_on_arbitrary_bytes_only_our_errors(body) -> None:
     _read(body)
 
 
 @given(st.data())
-@settings(max_examples=400, deadline=None)
 def test_on_mutated_pages_only_our_errors(samples, data) -> None:
     body = bytearray(data.draw(st.sampled_from(samples)))
     piece = st.binary(max_size=6) | st.sampled_from(
@@ -532,7 +529,6 @@ dates = st.text(alphabet="0123456789 :,+-GMTFeb", max_size=30)
 
 
 @given(number=st.text(alphabet="v0129", max_size=7), day=dates)
-@settings(max_examples=400, deadline=None)
 def test_on_odd_versions_and_dates_only_our_errors(number, day) -> None:
     odd = RAW.replace("v10", number).replace("Mon, 2 Mar 2026 10:00:00 GMT", day)
     arxiv = f"<arXiv><id>2602.00001</id><created>{day}</created><title>T</title></arXiv>"

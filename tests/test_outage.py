@@ -1,49 +1,75 @@
 """Ten nights without a source end, after one good night, in the records of nights without outage.
 
-The world of this test moves on by the day: listings grow, repositories and versions arrive late, a
-paper is withdrawn, arXiv has a weekend and the clocks of New York change (8 March 2026).
+The world of this test moves on by the day: listings grow, repositories and versions arrive late,
+papers are replaced and one is withdrawn, arXiv has weekends and the clocks of New York change
+(8 March 2026).
 """
 
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterable
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
-from data.sample.replay import Fault, Replay
+from data.sample.replay import Fault, Replay, Source
 from flows import arxiv_steps, nightly, steps
-from ingest.calendar import is_expected_empty
+from ingest.calendar import is_expected_empty, previous_announcement_day
 from tests.home import environment, exported
 
 FIRST = date(2026, 2, 24)
 NIGHTS = [str(FIRST + timedelta(days=n)) for n in range(13)]
 OUTAGE = range(2, 12)
+SOME = (2, 6, 11, 12)
+"""Nights enough to see an outage begin, go on over a weekend, and end."""
+
 CATEGORY = "cs.CL"
-SOURCES = {
-    "huggingface": ["huggingface_api", "huggingface_listing"],
-    "arxiv_api": ["arxiv_api"],
-    "announcements": ["arxiv_catchup", "arxiv_new"],
-    "oai": ["oai"],
-    "github": ["github"],
+Outage = dict[Source, Fault]
+OUTAGES: dict[str, Outage] = {
+    "huggingface": {"huggingface_api": Fault.status(429), "huggingface_listing": Fault.html},
+    "arxiv_api": {"arxiv_api": Fault.status(429)},
+    "announcements": {"arxiv_catchup": Fault.status(503), "arxiv_new": Fault.status(503)},
+    "oai": {"oai": Fault.status(503)},
+    "feeds": {"arxiv_feed": Fault.status(429)},
+    "github": {"github": Fault.status(503)},
 }
-SOURCES["everything"] = [name for names in SOURCES.values() for name in names]
+OUTAGES["everything"] = {name: fault for one in OUTAGES.values() for name, fault in one.items()}
+LIES: dict[str, Outage] = {
+    "nothing": dict.fromkeys(("huggingface_api", "arxiv_catchup", "oai"), Fault.empty),
+    "what was said the day before": {"huggingface_api": Fault.late},
+}
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory) -> list[dict[str, Any]]:
-    return nights(tmp_path_factory.mktemp("undisturbed"), [])
+def begun(tmp_path_factory) -> Path:
+    """The home after the good nights that every run of this test begins with."""
+    folder = tmp_path_factory.mktemp("begun")
+    nights(folder, {}, range(OUTAGE.start))
+    return folder / "home"
 
 
-@pytest.mark.parametrize("source", ["huggingface", "arxiv_api", "everything"])
-def test_a_ten_night_outage_leaves_no_trace(source, tmp_path, undisturbed) -> None:
-    assert nights(tmp_path, SOURCES[source]) == undisturbed
+@pytest.fixture(scope="module")
+def undisturbed(begun, tmp_path_factory) -> list[dict[str, Any]]:
+    return nights(copied(begun, tmp_path_factory.mktemp("undisturbed")), {})
 
 
-def test_nights_that_were_not_run_at_all_leave_no_trace(tmp_path, undisturbed) -> None:
-    assert nights(tmp_path, [], missed=True) == undisturbed
+@pytest.mark.parametrize("source", OUTAGES)
+def test_a_ten_night_outage_leaves_no_trace(source, tmp_path, begun, undisturbed) -> None:
+    assert nights(copied(begun, tmp_path), OUTAGES[source], SOME) == undisturbed
+
+
+def test_nights_that_were_not_run_at_all_leave_no_trace(tmp_path, begun, undisturbed) -> None:
+    assert nights(copied(begun, tmp_path), {}, SOME[-1:]) == undisturbed
+
+
+@pytest.mark.parametrize("said", LIES)
+def test_ten_nights_of_wrong_answers_leave_no_trace(said, tmp_path, begun, undisturbed) -> None:
+    assert nights(copied(begun, tmp_path), LIES[said], SOME) == undisturbed
 
 
 def test_the_world_of_this_test_is_eventful(undisturbed) -> None:
@@ -53,22 +79,27 @@ def test_the_world_of_this_test_is_eventful(undisturbed) -> None:
     assert len([p for p in undisturbed if not p["listed_on"]]) > 5, "papers announced, not listed"
 
 
-def nights(folder: Path, down: list[str], *, missed: bool = False) -> list[dict[str, Any]]:
-    """The records after all nights, the sources `down` being away in the middle of them."""
+def copied(home: Path, folder: Path) -> Path:
+    shutil.copytree(home, folder / "home")
+    return folder
+
+
+def nights(
+    folder: Path, down: Outage, run: Iterable[int] = range(OUTAGE.start, len(NIGHTS))
+) -> list[Any]:
+    """The records after the nights that are `run`, sources being `down` in the middle of them."""
     wire, home = folder / "wire", folder / "home"
     with Replay(wire) as replay, pytest.MonkeyPatch.context() as patch:
         without_prefect(patch)
         for name, value in environment(replay, home).items():
             patch.setenv(name, value)
         patch.setenv("PAPERFEED_CATEGORIES", CATEGORY)
-        for n, night in enumerate(NIGHTS):
-            write_world(wire, night)
+        for n in run:
+            write_world(wire, NIGHTS[n])
             replay.github.used = 0  # another hour
-            if n in OUTAGE and missed:
-                continue
-            for source in down if n in OUTAGE else []:
-                replay.misbehave(source, Fault.status(503 if source == "github" else 429))
-            nightly.nightly.fn(home=home, date=night)
+            for source, fault in down.items() if n in OUTAGE else ():
+                replay.misbehave(source, fault)
+            nightly.nightly.fn(home=home, date=NIGHTS[n])
             replay.behave()
     records = map(json.loads, exported(home, folder / "export").splitlines())
     return [without_run_times(record) for record in records]
@@ -88,6 +119,20 @@ def without_prefect(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(nightly, "fetch_day", fetched)
     patch.setattr(nightly, "create_table_artifact", lambda *args, **more: None)
     patch.setattr("ingest.http.Client._wait", lambda client, seconds, url: None)
+    cheaply(patch)
+
+
+def cheaply(patch: pytest.MonkeyPatch) -> None:
+    """What costs time and is no part of the matter: power cuts, and statements compiled anew."""
+    engines, create = dict[str, sa.Engine](), sa.create_engine
+
+    def shared(url: str, **more: Any) -> sa.Engine:
+        if url not in engines:
+            engines[url] = create(url, **more)
+        return engines[url]
+
+    patch.setattr("ingest.catalogue.sa.create_engine", shared)
+    patch.setattr("ingest.raw.os.fsync", lambda file: None)
 
 
 def fetched(home: Path, day: str, night: str, return_state: bool) -> Any:
@@ -118,7 +163,7 @@ def write_world(wire: Path, night: str) -> None:
         listed = [daily_entry(p, night) for p in ours if p["number"] < 3]
         write(wire / "huggingface" / f"{day}.json", json.dumps(listed))
         if not is_expected_empty(day):
-            entries = [announced(p) for p in ours]
+            entries = [announced(p) for p in ours] + [replaced(p) for p in papers if new_on(p, day)]
             write(wire / "announcements" / CATEGORY / f"{day}.json", json.dumps(entries))
 
 
@@ -182,6 +227,16 @@ def announced(p: dict[str, Any]) -> dict[str, Any]:
         "categories": [CATEGORY],
         "abstract": p["abstract"],
     }
+
+
+def replaced(p: dict[str, Any]) -> dict[str, Any]:
+    return {**announced(p), "version": p["versions"][-1][0], "type": "replace"}
+
+
+def new_on(p: dict[str, Any], day: str) -> bool:
+    """Whether the listing of `day` tells of a new version: one since the listing before."""
+    before = previous_announcement_day(day)
+    return any(before < since <= day for version, since in p["versions"] if version > 1)
 
 
 def oai_record(p: dict[str, Any]) -> dict[str, Any]:

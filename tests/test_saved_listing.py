@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.errors import PaperfeedError, SourceChanged
@@ -208,13 +208,11 @@ VALID = [
 LINES = st.sampled_from(["", "·", "• 4 authors", "May 13", "Feb 30, 2024 2", "7", "Title", LONG])
 
 
-@settings(max_examples=200)
 @given(st.binary() | st.lists(LINES).map(lambda lines: "\n".join(lines).encode()))
 def test_arbitrary_bytes_raise_only_our_errors(body: bytes) -> None:
     _only_our_errors(body)
 
 
-@settings(max_examples=200)
 @given(st.sampled_from(VALID), st.integers(0), st.integers(0, 40), st.binary(max_size=8))
 def test_mutated_files_raise_only_our_errors(body: bytes, at: int, cut: int, put: bytes) -> None:
     at %= len(body)
@@ -230,7 +228,6 @@ def _only_our_errors(body: bytes) -> None:
     json.dumps([entry.title for entry in listing.entries], ensure_ascii=False).encode()
 
 
-@settings(max_examples=100)
 @given(
     st.lists(
         st.tuples(

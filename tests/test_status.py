@@ -11,12 +11,22 @@ TODAY = "2026-03-03"  # a Tuesday
 
 
 def standing(rows: list[tuple[str, str, State]], source: str, followed: str = "") -> Standing:
-    known = [Partition(name, day, state, 3, "timed out") for name, day, state in rows]
+    known = [
+        Partition(name, day, state, 0 if state is State.EMPTY_SUSPECT else 3, "timed out")
+        for name, day, state in rows
+    ]
     return next(s for s in standings(known, TODAY, {followed}) if s.source == source)
 
 
 OK, FAILED, EMPTY = State.OK, State.FAILED, State.EMPTY_EXPECTED
 SUSPECT, PARTIAL = State.EMPTY_SUSPECT, State.PARTIAL
+
+
+def test_a_small_day_is_open_and_no_alarm() -> None:
+    small = Partition("huggingface", "2026-03-02", SUSPECT, 4, "4 entries where 20 are usual")
+    (found,) = standings([small], TODAY)
+    assert (found.stale, found.last_good) == (None, "2026-03-02")
+    assert found.open == {"2026-03-02": "empty-suspect(4 entries where 20 are usual)"}
 
 
 @pytest.mark.parametrize(

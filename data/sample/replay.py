@@ -11,38 +11,36 @@ shorter (15), so that a day of ordinary size needs a second one.
 from __future__ import annotations
 
 import argparse
-import html
-import json
-import re
 import socket
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar, Literal
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from typing import ClassVar, Literal
+from urllib.parse import parse_qsl, urlsplit
 
 if not __package__:  # run as a script, from which its siblings cannot be named otherwise
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))
 
 from data.sample import replay_announcements as announcements
+from data.sample import replay_arxiv as arxiv
+from data.sample import replay_huggingface as huggingface
 from data.sample.replay_github import GitHub
 from data.sample.replay_oai import MEDIA, oai, refusal
 
 Source = (
-    Literal["huggingface_api", "huggingface_listing", "arxiv_api", "github", "oai", "other"]
+    Literal["huggingface_api", "huggingface_listing", "huggingface_paper"]
+    | Literal["arxiv_api", "github", "oai", "other"]
     | announcements.Source
 )
-Query = Mapping[str, str]
+Reply = tuple[int, dict[str, str], bytes]
+"""Status, headers, body."""
 
 HERE = Path(__file__).resolve().parent
-PAGE = 15
-NUMBER = re.compile(r"[0-9]{1,9}")
 PATHS = {
     "PAPERFEED_HF_URL": "/huggingface",
     "PAPERFEED_ARXIV_API_URL": "/arxiv",
@@ -52,7 +50,7 @@ PATHS = {
     "PAPERFEED_GITHUB_API_URL": "/github",
 }
 
-JSON, HTML, ATOM, TEXT = "application/json", "text/html", "application/atom+xml", "text/plain"
+JSON, HTML, TEXT = "application/json", "text/html", "text/plain"
 STRANGE_PAGE = b"<!DOCTYPE html><html><body><h1>Scheduled maintenance</h1></body></html>"
 
 
@@ -85,6 +83,10 @@ class Fault:
     """Half the body, honestly announced."""
     html: ClassVar[Fault]
     """Status 200 with an HTML page, whatever was due."""
+    short: ClassVar[Fault]
+    """arXiv's API gives half of the entries that it counts."""
+    late: ClassVar[Fault]
+    """The newest day of Daily Papers is not there yet: that of the day before is given for it."""
     expired: ClassVar[Fault]
     """OAI refuses the resumption token, if the request has one."""
 
@@ -104,6 +106,8 @@ Fault.wrong_page = Fault("wrong_page")
 Fault.empty = Fault("empty")
 Fault.half_json = Fault("half_json")
 Fault.html = Fault("html")
+Fault.short = Fault("short")
+Fault.late = Fault("late")
 Fault.expired = Fault("expired")
 
 
@@ -117,233 +121,32 @@ class Answer:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-# Hugging Face ------------------------------------------------------------------------------
-
-
-def daily_papers(folder: Path, query: Query, address: str) -> Answer:
-    """The JSON API: one day's page, with the link to the next one."""
-    refusal = _refusal(query)
-    if refusal:
-        return _json({"error": refusal}, 400)
-    items = _day(folder, query["date"]) if "date" in query else _newest_first(folder)
-    size = min(int(query.get("limit", 50)), PAGE)
-    page = int(query.get("p", 0))
-    rest = items[page * size :]
-    headers = [
-        ("RateLimit", '"api";r=489;t=123'),
-        ("RateLimit-Policy", '"fixed window";"api";q=500;w=300'),
-    ]
-    if len(rest) > size:
-        following = urlencode({**query, "p": str(page + 1)})
-        headers.append(("Link", f'<{address}?{following}>; rel="next"'))
-    return replace(_json(rest[:size]), headers=tuple(headers))
-
-
-def listing(folder: Path, day: str, pages: str) -> Answer:
-    """The HTML page of a day; a day without one redirects to the newest, as the site does."""
-    days = _days(folder)
-    if not days:
-        return _json({"error": "no papers at all"}, 404)
-    if day not in days:
-        return Answer(302, b"", TEXT, (("Location", f"{pages}/date/{days[-1]}"),))
-    return _listing_page(day, _day(folder, day), days)
-
-
-def _listing_page(day: str, items: Sequence[Any], days: Sequence[str]) -> Answer:
-    here = days.index(day)
-    props = {
-        "periodType": "day",
-        "dateString": day,
-        "dailyPapers": items,
-        "prevDate": days[max(here - 1, 0)],
-        "nextDate": days[min(here + 1, len(days) - 1)],
-    }
-    page = (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>Daily Papers</title>'
-        '</head><body>\n<div class="SVELTE_HYDRATER contents" data-target="MainHeader" '
-        'data-props="{}"></div>\n<div class="SVELTE_HYDRATER contents" data-target="DailyPapers" '
-        f'data-props="{html.escape(json.dumps(props))}"></div>\n'
-        '<a href="https://github.com/huggingface">GitHub</a>\n</body></html>\n'
-    )
-    return Answer(200, page.encode(), HTML)
-
-
-def _refusal(query: Query) -> str | None:
-    """The service's words for parameters that it does not take."""
-    if "date" in query:
-        asked = _as_day(query["date"])
-        if asked is None:
-            return "Invalid date"
-        if asked > datetime.now(UTC).date():
-            return "Date is in the future"
-    for name, lowest in (("p", 0), ("limit", 1)):
-        value = query.get(name, "1")
-        if not NUMBER.fullmatch(value) or int(value) < lowest:
-            return f"{name}: expected number to be >={lowest}"
-    if int(query.get("limit", 1)) > 100:
-        return "Too big: expected number to be <=100"
-    return None
-
-
-def _as_day(text: str) -> date | None:
-    try:
-        return date.fromisoformat(text) if re.fullmatch(r"\d{4}-\d\d-\d\d", text) else None
-    except ValueError:
-        return None
-
-
-def _days(folder: Path) -> list[str]:
-    return sorted(path.stem for path in (folder / "huggingface").glob("????-??-??.json"))
-
-
-def _day(folder: Path, day: str) -> list[Any]:
-    """The day's items; none on a day without a file, a weekend say."""
-    path = folder / "huggingface" / f"{day}.json"
-    items: list[Any] = json.loads(path.read_bytes()) if path.is_file() else []
-    return items
-
-
-def _newest_first(folder: Path) -> list[Any]:
-    return [item for day in reversed(_days(folder)) for item in _day(folder, day)]
-
-
-def _json(value: object, status: int = 200) -> Answer:
-    return Answer(status, json.dumps(value, ensure_ascii=False).encode(), JSON)
-
-
-# arXiv -------------------------------------------------------------------------------------
-
-WELL_FORMED = re.compile(r"(\d{4}\.\d{4,5}|[a-z-]+(\.[A-Z]{2})?/\d{7})(v[1-9]\d*)?")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One `<entry>` as it stands in a wire file."""
-
-    base: str
-    version: int
-    words: tuple[str, ...]
-    xml: str
-
-
-def atom(folder: Path, query: Query) -> Answer:
-    """The Atom API: by ids, by title words, or both; one malformed id spoils the whole batch."""
-    asked = [part.strip() for part in query.get("id_list", "").split(",") if part.strip()]
-    for name in asked:
-        if not WELL_FORMED.fullmatch(name):
-            return _atom_error(f"incorrect id format for {name}")
-    for name in ("start", "max_results"):
-        if not NUMBER.fullmatch(query.get(name, "0")):
-            return _atom_error(f"{name} must be an integer")
-    start, size = int(query.get("start", 0)), int(query.get("max_results", 10))
-    if size > 2000:
-        return _atom_error("max_results must be less than or equal to 2000")
-    found = _found(_entries(folder), asked, query.get("search_query", ""))
-    page = [entry.xml for entry in found[start : start + size]]
-    return _atom(page, 200, len(found), start, size)
-
-
-def _found(entries: Mapping[str, list[Entry]], asked: list[str], search: str) -> list[Entry]:
-    """The entries meant, never in the order in which two ids were asked."""
-    if asked:
-        meant = [_version_of(entries, name) for name in reversed(dict.fromkeys(asked))]
-        chosen = [entry for entry in meant if entry]
-    else:
-        chosen = [versions[-1] for versions in entries.values()] if search.strip() else []
-    return [entry for entry in chosen if _has_title(entry, search)] if search.strip() else chosen
-
-
-def _version_of(entries: Mapping[str, list[Entry]], name: str) -> Entry | None:
-    """The version asked for, or the newest."""
-    base, _, version = re.fullmatch(r"(.*?)(v(\d+))?", name).groups()  # type: ignore[union-attr]  # matches any line
-    versions = entries.get(base, [])
-    if version is None:
-        return versions[-1] if versions else None
-    return next((entry for entry in versions if entry.version == int(version)), None)
-
-
-def _has_title(entry: Entry, search: str) -> bool:
-    """Whether the title holds every `ti:` phrase of the search, word for word."""
-    phrases = [_words(phrase) for phrase in re.findall(r'\bti:("[^"]*"|\S+)', search)]
-    title = f" {' '.join(entry.words)} "
-    return bool(phrases) and all(f" {' '.join(phrase)} " in title for phrase in phrases)
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(re.findall(r"\w+", text.lower()))
-
-
-def _entries(folder: Path) -> dict[str, list[Entry]]:
-    """Every entry of every file by base id, oldest version first."""
-    entries: dict[str, list[Entry]] = {}
-    for path in sorted((folder / "arxiv").glob("*.xml")):
-        for xml in re.findall(r"<entry\b.*?</entry>", path.read_text("utf-8"), re.DOTALL):
-            entry = _entry(xml)
-            entries.setdefault(entry.base, []).append(entry)
-    return {base: sorted(same, key=lambda entry: entry.version) for base, same in entries.items()}
-
-
-def _entry(xml: str) -> Entry:
-    where = re.search(r"<id>\s*https?://arxiv\.org/abs/(\S+?)v(\d+)\s*</id>", xml)
-    title = re.search(r"<title[^>]*>(.*?)</title>", xml, re.DOTALL)
-    if not where or not title:
-        message = f"an entry without a versioned id or a title: {xml[:80]!r}"
-        raise ValueError(message)
-    return Entry(where[1], int(where[2]), _words(html.unescape(title[1])), xml)
-
-
-def _atom_error(words: str) -> Answer:
-    anchor = f"https://arxiv.org/api/errors#{html.escape(words.replace(' ', '_'))}"
-    entry = (
-        f"<entry>\n    <id>{anchor}</id>\n    <title>Error</title>\n"
-        f"    <updated>{_moment()}</updated>\n"
-        f'    <link href="{anchor}" rel="alternate" type="text/html"/>\n'
-        f"    <summary>{html.escape(words)}</summary>\n"
-        "    <author>\n      <name>arXiv api core</name>\n    </author>\n  </entry>"
-    )
-    return _atom([entry], 400, total=1, start=0, size=1)
-
-
-def _atom(entries: Sequence[str], status: int, total: int, start: int, size: int) -> Answer:
-    feed = (
-        "<?xml version='1.0' encoding='UTF-8'?>\n"
-        '<feed xmlns:opensearch="http://a9.com/-/spec/opensearch/1.1/" '
-        'xmlns:arxiv="http://arxiv.org/schemas/atom" xmlns="http://www.w3.org/2005/Atom">\n'
-        "  <id>https://arxiv.org/api/replay</id>\n  <title>arXiv Query</title>\n"
-        f"  <updated>{_moment()}</updated>\n"
-        f"  <opensearch:itemsPerPage>{size}</opensearch:itemsPerPage>\n"
-        f"  <opensearch:totalResults>{total}</opensearch:totalResults>\n"
-        f"  <opensearch:startIndex>{start}</opensearch:startIndex>\n"
-        f"{''.join(f'  {entry}' + chr(10) for entry in entries)}</feed>\n"
-    )
-    return Answer(status, feed.encode(), ATOM)
-
-
-def _moment() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
 # the server --------------------------------------------------------------------------------
 
 
-def _route(folder: Path, path: str, query: Query, root: str) -> tuple[Source, Answer]:
+def _route(folder: Path, path: str, query: dict[str, str], root: str) -> tuple[Source, Answer]:
+    pages = "/huggingface/papers"
     if path == "/huggingface/api/daily_papers":
-        return "huggingface_api", daily_papers(folder, query, root + path)
-    if path.startswith("/huggingface/papers"):
-        day = path.rpartition("/date/")[2]
-        return "huggingface_listing", listing(folder, day, f"{root}/huggingface/papers")
+        return "huggingface_api", _answer(huggingface.daily_papers(folder, query, root + path))
+    if path.startswith("/huggingface/api/papers/"):
+        arxiv_id = path.removeprefix("/huggingface/api/papers/")
+        return "huggingface_paper", _answer(huggingface.paper(folder, arxiv_id))
+    if path.startswith(pages):
+        reply = huggingface.listing(folder, path.removeprefix(pages), root + pages)
+        return "huggingface_listing", _answer(reply)
     if path == "/arxiv/api/query":
-        return "arxiv_api", atom(folder, query)
+        return "arxiv_api", _answer(arxiv.atom(folder, query))
     if path == "/oai":
-        return "oai", _xml(*oai(folder, query))
+        return "oai", _answer(oai(folder, query), MEDIA)
     if announced := announcements.answer(folder, path, query):
-        kind, (status, headers, body) = announced
-        return kind, Answer(status, body, headers["Content-Type"])
-    return "other", _json({"error": "this replay has no such page"}, 404)
+        return announced[0], _answer(announced[1])
+    return "other", _answer(huggingface.as_json({"error": "this replay has no such page"}, 404))
 
 
-def _xml(status: int, headers: Mapping[str, str], body: bytes) -> Answer:
-    return Answer(status, body, MEDIA, tuple(headers.items()))
+def _answer(reply: Reply, media: str = "") -> Answer:
+    status, headers, body = reply
+    others = tuple(item for item in headers.items() if item[0] != "Content-Type")
+    return Answer(status, body, media or headers["Content-Type"], others)
 
 
 def _spoilt(answer: Answer, request: Request, fault: Fault) -> Answer:
@@ -351,12 +154,12 @@ def _spoilt(answer: Answer, request: Request, fault: Fault) -> Answer:
     source = request.source
     if fault.kind == "status":
         retry = (("Retry-After", fault.retry_after),) if fault.retry_after is not None else ()
-        words = _json({"error": "Asked to misbehave"}, fault.code)
+        words = _answer(huggingface.as_json({"error": "Asked to misbehave"}, fault.code))
         if source.startswith("arxiv"):
             words = Answer(fault.code, b"Rate exceeded.", TEXT)
         return replace(words, headers=retry)
     if fault.kind == "wrong_page" and source == "huggingface_api":
-        return _json({"models": [], "numTotalItems": 0})
+        return _answer(huggingface.as_json({"models": [], "numTotalItems": 0}))
     if fault.kind in ("wrong_page", "html"):
         return Answer(200, STRANGE_PAGE, HTML)
     if fault.kind == "half_json":
@@ -366,19 +169,21 @@ def _spoilt(answer: Answer, request: Request, fault: Fault) -> Answer:
     if fault.kind == "empty":
         return _empty(request)
     if fault.kind == "expired" and "resumptionToken" in request.query:
-        return _xml(*refusal("badResumptionToken", "The token has expired."))
+        return _answer(refusal("badResumptionToken", "The token has expired."), MEDIA)
+    if fault.kind == "short" and source == "arxiv_api":
+        return replace(answer, body=arxiv.cut_short(answer.body))
     return answer
 
 
 def _empty(request: Request) -> Answer:
     if request.source == "arxiv_api":
-        return _atom((), 200, total=0, start=0, size=10)
+        return _answer(arxiv.feed(()))
     if request.source == "huggingface_listing":
         day = request.path.rpartition("/date/")[2]
-        return _listing_page(day, (), (day,))
+        return _answer(huggingface.listing_page("day", day, (), (day,)))
     if request.source == "oai":
-        return _xml(*refusal("noRecordsMatch", "No records match these criteria"))
-    return _json([])
+        return _answer(refusal("noRecordsMatch", "No records match these criteria"), MEDIA)
+    return _answer(huggingface.as_json([]))
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -406,6 +211,9 @@ class _Handler(BaseHTTPRequestHandler):
             source, answer = _route(replay.folder, address.path, query, replay.url)
         request = Request(source, address.path, query, arrived)
         fault = replay.note(request)
+        if fault == Fault.late and source == "huggingface_api":
+            query = huggingface.of_the_day_before(replay.folder, query)
+            source, answer = _route(replay.folder, address.path, query, replay.url)
         self._send(_spoilt(answer, request, fault) if fault else answer, fault)
 
     def _github(self, path: str) -> Answer:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import arxiv
@@ -26,8 +26,13 @@ SOURCE = "arxiv_api"
 BATCH = 100
 """Ids in one request."""
 TITLE_RESULTS = 10
+PAGE = 1000
+"""Papers in one request by time; arXiv's manual allows 2,000, and long answers fail more often."""
+SILENCE_SECONDS = 100.0
+"""How long arXiv may take to put such a page together."""
 
 _ATOM = "{http://www.w3.org/2005/Atom}"
+_TOTAL = "{http://a9.com/-/spec/opensearch/1.1/}totalResults"
 
 # Comments say it in a thousand ways: of 313 withdrawn papers found by these words among 120,000
 # records, the first form has nearly all. "Withdrawn from" a conference is another matter.
@@ -46,6 +51,31 @@ _IN_COMMENT = re.compile(
 )
 # An abstract may be about withdrawals: there it counts only as the very first words.
 _IN_ABSTRACT = re.compile(rf"\W*(?:{_STATED}|(?:this {_PAPER} )?{_BY})", re.IGNORECASE)
+
+
+class Slice(NamedTuple):
+    """A time of submission, GMT, to the minute; whether its last minute belongs to it is open.
+
+    So the next slice begins with the minute that this one ends with, and nothing can be lost.
+    """
+
+    first: datetime
+    last: datetime
+
+    @classmethod
+    def of_days(cls, first: str, last: str) -> Slice:
+        """The whole of these days and of those between them."""
+        end = datetime.fromisoformat(last) + timedelta(days=1)
+        return cls(datetime.fromisoformat(first), end)
+
+    def halves(self) -> tuple[Slice, Slice]:
+        """Two slices that come to this one."""
+        middle = self.first + (self.last - self.first) / 2
+        middle = middle.replace(second=0, microsecond=0)
+        return Slice(self.first, middle), Slice(middle, self.last)
+
+    def __str__(self) -> str:
+        return f"[{self.first:%Y%m%d%H%M} TO {self.last:%Y%m%d%H%M}]"
 
 
 class _Answer(NamedTuple):
@@ -85,6 +115,25 @@ def fetch_title(client: Client, upstreams: Upstreams, title: str) -> Response:
     return _ask(client, upstreams, arxiv.Search(f'ti:"{words}"', max_results=TITLE_RESULTS))
 
 
+def fetch_window(client: Client, upstreams: Upstreams, category: str, submitted: Slice) -> Response:
+    """The first PAGE papers of a category submitted in a slice, oldest first; see `total`."""
+    search = arxiv.Search(
+        f"cat:{category} AND submittedDate:{submitted}",
+        max_results=PAGE,
+        sort_by=arxiv.SortCriterion.SubmittedDate,
+        sort_order=arxiv.SortOrder.Ascending,
+    )
+    return _ask(client, upstreams, search, silence_seconds=SILENCE_SECONDS)
+
+
+def total(body: bytes) -> int:
+    """How many papers the search has found, on all its pages; raises SourceChanged."""
+    told = (_feed(body).findtext(_TOTAL) or "").strip()
+    if not (told.isascii() and told.isdigit() and len(told) < 10):
+        raise SourceChanged(f"arXiv does not say how many papers there are: {told[:80]!r}")
+    return int(told)
+
+
 def parse(body: bytes, seen_at: str) -> Parsed:
     """Every entry of one feed; raises SourceChanged where it is none, or tells of an error."""
     entries = _feed(body).findall(f"{_ATOM}entry")
@@ -107,13 +156,18 @@ def says_withdrawn(comment: str, abstract: str) -> bool:
     return bool(_IN_COMMENT.search(comment) or _IN_ABSTRACT.match(abstract))
 
 
-def _ask(client: Client, upstreams: Upstreams, search: arxiv.Search) -> Response:
+def _ask(
+    client: Client,
+    upstreams: Upstreams,
+    search: arxiv.Search,
+    silence_seconds: float | None = None,
+) -> Response:
     """The one page that the package would ask for first; `parse` reads it, later and purely."""
     received: list[Response] = []
 
     def answer(url: str) -> bytes:
         # A refusal comes with 400 and its reason in the feed: that is an answer, too.
-        received.append(client.get(url, ok=(200, 400)))
+        received.append(client.get(url, ok=(200, 400), silence_seconds=silence_seconds))
         return b"<feed/>"  # an empty page ends the package's part
 
     reader = _reader(answer, search.max_results or BATCH)

@@ -62,6 +62,8 @@ class Page(NamedTuple):
     """Entries of the whole day, over all its pages."""
     later_day: str | None
     """The next day that arXiv announced, where the page links to one."""
+    day: str
+    """The listing day in its heading."""
 
 
 def fetch(client: Client, upstreams: Upstreams, category: str, day: str, page: int = 1) -> Response:
@@ -104,6 +106,7 @@ def read(body: bytes, day: str | None, seen_at: str) -> Page:
         {found.base: section.type for section, dt in entries if (found := _id_of(dt))},
         total,
         _later_day(root, listed),
+        listed,
     )
 
 

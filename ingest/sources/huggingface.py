@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urljoin, urlsplit
@@ -36,27 +36,33 @@ _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 
 
 def fetch_day(client: Client, upstreams: Upstreams, day: str) -> Iterator[Response]:
-    """Every page of one day's list; raises SourceChanged where the pages never end.
+    """Every page of one day's list; raises SourceChanged where the pages never end."""
+    return fetch_list(client, upstreams, {"date": day})
 
-    A page that only repeats what came before is the sign of a server that ignores `p`: it ends
-    the day and is not given.
+
+def fetch_list(
+    client: Client, upstreams: Upstreams, query: Mapping[str, str]
+) -> Iterator[Response]:
+    """Every page of the list that the API gives for `query`; raises SourceChanged without an end.
+
+    A page is given as it came, before anything looks into it. One that only repeats what came
+    before is the sign of a server that ignores `p`: it ends the list.
     """
-    url, params = f"{upstreams.huggingface}/api/daily_papers", {"date": day, "limit": "100"}
+    url, params = f"{upstreams.huggingface}/api/daily_papers", {**query, "limit": str(PAGE_SIZE)}
     response = client.get(url, params)
     seen: set[str] = set()
     for page in range(1, MAX_PAGES + 1):
+        yield response
         entries = _glance(response.body)
         on_it = {_id_of(entry) for entry in entries} - {""}
-        if on_it and on_it <= seen:
-            return
-        yield response
         more = _NEXT.search(response.headers.get("link", ""))
-        if not on_it or not (more or _looks_capped(len(entries))):
+        if on_it <= seen or not (more or _looks_capped(len(entries))):
             return
         seen |= on_it
         if page < MAX_PAGES:
             response = client.get(*_next_page(response.url, more, url, {**params, "p": str(page)}))
-    raise SourceChanged(f"{day} has no end: {MAX_PAGES} pages and more to come", url)
+    what = " ".join(query.values())
+    raise SourceChanged(f"{what} has no end: {MAX_PAGES} pages and more to come", url)
 
 
 def _looks_capped(count: int) -> bool:
@@ -66,14 +72,24 @@ def _looks_capped(count: int) -> bool:
 
 def fetch_listing(client: Client, upstreams: Upstreams, day: str) -> Response:
     """The day's page as people see it; its data is embedded, see `parse_listing`."""
-    return client.get(f"{upstreams.huggingface}/papers/date/{day}")
+    return fetch_page(client, upstreams, f"date/{day}")
+
+
+def fetch_page(client: Client, upstreams: Upstreams, path: str) -> Response:
+    """A listing page as people see it: `date/2025-03-03`, `week/2025-W10`, `trending`."""
+    return client.get(f"{upstreams.huggingface}/papers/{path}")
 
 
 def parse_api(body: bytes, day: str, seen_at: str) -> Parsed:
     """Every entry of one API response; raises SourceChanged where it is not a list of entries."""
-    entries = _json(body, "the day's papers")
+    return observe_all(read_list(body), lambda _: day, seen_at)
+
+
+def read_list(body: bytes) -> list[Any]:
+    """The entries of one API response as they stand; raises SourceChanged where it has none."""
+    entries = read_json(body, "the list of papers")
     if isinstance(entries, list):
-        return _parsed(entries, day, seen_at)
+        return entries
     if isinstance(entries, dict) and "error" in entries:
         raise SourceChanged(f"the API says: {_short(entries['error'])}")
     raise SourceChanged(f"a list of papers is due, {_kind(entries)} came")
@@ -89,7 +105,7 @@ def parse_listing(body: bytes, day: str | None, seen_at: str) -> Parsed:
     listed_on, entries = page_entries(props)
     if day is not None and listed_on != day:
         raise SourceChanged(f"the page of {day} is due, that of {listed_on or 'no one day'} came")
-    return _parsed(entries, listed_on, seen_at)
+    return observe_all(entries, lambda _: listed_on, seen_at)
 
 
 def read_props(body: bytes) -> dict[str, Any]:
@@ -103,7 +119,7 @@ def read_props(body: bytes) -> dict[str, Any]:
     tag = page.find(None, {"data-target": "DailyPapers"})
     if tag is None:
         raise SourceChanged("no Daily Papers on this page: another page, or the site has changed")
-    props = _json(str(tag.get("data-props", "")).encode("utf-8", "replace"), "the page's data")
+    props = read_json(str(tag.get("data-props", "")).encode("utf-8", "replace"), "the page's data")
     if not isinstance(props, dict):
         raise SourceChanged(f"the page's data is {_kind(props)}, not an object")
     return props
@@ -120,6 +136,25 @@ def page_entries(props: Mapping[str, Any]) -> tuple[str | None, list[Any]]:
         return None, papers
     day = _DAY.match(str(props.get("dateString") or props.get("date")))
     return (day[0] if day else None), papers
+
+
+def observe_all(
+    entries: list[Any], listed_on: Callable[[object], str | None], seen_at: str
+) -> Parsed:
+    """Every entry, read; `listed_on` tells on which day an entry was listed."""
+    read = [observe(entry, listed_on(entry), seen_at) for entry in entries]
+    return Parsed(
+        tuple(one for one in read if isinstance(one, Observation)),
+        tuple(one for one in read if isinstance(one, Rejected)),
+    )
+
+
+def own_day(entry: object) -> str | None:
+    """The day that the entry itself says it was listed on: of 4,147 read, each said the truth."""
+    paper = entry.get("paper", entry) if isinstance(entry, dict) else None
+    told = paper.get("submittedOnDailyAt") if isinstance(paper, dict) else None
+    moment = _moment(told)
+    return moment[:10] if moment else None
 
 
 def observe(entry: object, listed_on: str | None, seen_at: str) -> Observation | Rejected:
@@ -160,18 +195,10 @@ def count(value: object) -> int | None:
     return value if type(value) is int and 0 <= value < 2**63 else None
 
 
-def _parsed(entries: list[Any], listed_on: str | None, seen_at: str) -> Parsed:
-    read = [observe(entry, listed_on, seen_at) for entry in entries]
-    return Parsed(
-        tuple(one for one in read if isinstance(one, Observation)),
-        tuple(one for one in read if isinstance(one, Rejected)),
-    )
-
-
 def _glance(body: bytes) -> list[Any]:
     """The page's entries for counting only: `parse_api` says what is wrong with an odd page."""
     try:
-        entries = _json(body, "a page")
+        entries = read_json(body, "a page")
     except SourceChanged:
         return []
     return entries if isinstance(entries, list) else []
@@ -200,7 +227,8 @@ def _next_page(
     return url, params
 
 
-def _json(body: bytes, what: str) -> Any:  # noqa: ANN401  # JSON may hold anything
+def read_json(body: bytes, what: str) -> Any:  # noqa: ANN401  # JSON may hold anything
+    """The value in a body that is called `what`; raises SourceChanged where there is none."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):

@@ -19,6 +19,9 @@ from ingest.sources.oai_records import identifier, observe, text
 from ingest.text import one_line
 from ingest.upstreams import Upstreams
 
+SILENCE_SECONDS = 100.0
+"""How long a page may take: 60 to 90 seconds have been seen before the first byte."""
+
 FULLEST = "arXivRaw"
 """The metadata format that tells most."""
 
@@ -77,13 +80,12 @@ class Page(NamedTuple):
 
 def fetch(client: Client, upstreams: Upstreams, window: Window) -> Response:
     """The first page of a list."""
-    return client.get(upstreams.arxiv_oai_endpoint, window.arguments())
+    return _ask(client, upstreams, window.arguments())
 
 
 def fetch_next(client: Client, upstreams: Upstreams, token: str) -> Response:
     """The page that `token` stands for."""
-    asked = {"verb": "ListRecords", "resumptionToken": token}
-    return client.get(upstreams.arxiv_oai_endpoint, asked)
+    return _ask(client, upstreams, {"verb": "ListRecords", "resumptionToken": token})
 
 
 def token_at(window: Window, skip: int) -> str:
@@ -127,6 +129,10 @@ def parse(body: bytes, seen_at: str) -> Page:
     )
     token = _token(verb)
     return Page(parsed, token, token is None, tuple(map(identifier, records)))
+
+
+def _ask(client: Client, upstreams: Upstreams, arguments: dict[str, str]) -> Response:
+    return client.get(upstreams.arxiv_oai_endpoint, arguments, silence_seconds=SILENCE_SECONDS)
 
 
 def _document(body: bytes) -> etree._Element:
