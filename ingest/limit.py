@@ -12,15 +12,17 @@ from filelock import FileLock, Timeout
 
 from ingest.errors import RateLimited, SourceUnavailable
 
-GAP_MARGIN_SECONDS = 0.05
-"""arXiv counts arrivals, and two requests do not take equally long to arrive."""
-
 LOCK_PATIENCE_SECONDS = 600.0
+_CLOCK_NOISE_SECONDS = 1e-5  # what a moment loses on its way through a file and back
 LONGEST_SILENCE_SECONDS = 86_400.0
 
 
 class ArxivLimit:
-    """One connection at a time and a gap between two starts, over every process on the folder."""
+    """One connection at a time and a gap between requests, over every process on the folder.
+
+    The gap is from the end of one request to the start of the next: arXiv counts arrivals, and a
+    request may arrive at any moment in between.
+    """
 
     def __init__(
         self,
@@ -30,7 +32,7 @@ class ArxivLimit:
         now: Callable[[], datetime],
     ) -> None:
         self._lock = FileLock(folder / "arxiv.lock", timeout=LOCK_PATIENCE_SECONDS)
-        self._last = folder / "arxiv.last"  # its modification time is the start of the last request
+        self._last = folder / "arxiv.last"  # its modification time is the end of the last request
         self._silent = folder / "arxiv.silent"  # its modification time is the end of a silence
         self._delay = delay_seconds
         self._sleep = sleep
@@ -38,17 +40,19 @@ class ArxivLimit:
 
     @contextmanager
     def turn(self, least_seconds: float = 0.0) -> Iterator[None]:
-        """Hold arXiv's only connection, at least so long after the last request began.
+        """Hold arXiv's only connection, at least so long after the last request ended.
 
         Raises RateLimited while arXiv is left alone, SourceUnavailable if others never let go.
         """
         self._respect_silence()
         delay = max(self._delay, least_seconds)
-        gap = delay + GAP_MARGIN_SECONDS if delay else 0.0
         self._last.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._acquire(gap)
-            yield
+            self._acquire(delay)
+            try:
+                yield
+            finally:
+                self._stamp(self._now().timestamp())
         finally:
             self._lock.release()
 
@@ -84,7 +88,8 @@ class ArxivLimit:
         if last > now:
             # The clock went back: one gap from now, not until the old time comes round again.
             self._stamp(last := now)
-        return max(0.0, round(last + gap - now, 3))
+        left = last + gap - now
+        return left if left > _CLOCK_NOISE_SECONDS else 0.0
 
     def _stamp(self, moment: float) -> None:
         self._last.touch()
