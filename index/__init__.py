@@ -1,4 +1,4 @@
-"""Papers that answer a question: `from index import Retriever, related_papers_block`."""
+"""Papers that answer a question, and its prompt: `from index import Retriever, build_prompt`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,30 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
+from index.ask import prompt_for
+from index.budget import token_counter
+from index.models import Model, ModelSearch, read_models
+from index.prompt import Prompt, build_prompt, compose, parse_prompt
+from index.related import Entry, parse_block
 from index.retriever import Hit, Retriever
 
-__all__ = ["Hit", "Retriever", "related_papers", "related_papers_block"]
+__all__ = [
+    "Entry",
+    "Hit",
+    "Model",
+    "ModelSearch",
+    "Prompt",
+    "Retriever",
+    "build_prompt",
+    "compose",
+    "parse_block",
+    "parse_prompt",
+    "prompt_for",
+    "read_models",
+    "related_papers",
+    "related_papers_block",
+    "token_counter",
+]
 
 
 def related_papers(query: str, k: int = 3, path: str | Path | None = None) -> list[Hit]:

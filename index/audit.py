@@ -13,6 +13,7 @@ from index.fusion import top
 from index.lexical import Lexical
 from index.records import Papers
 from index.snapshot import LEXICAL, VECTORS, Manifest
+from index.text import Texts
 from index.vectors import RECALL_AT_LEAST, Numbers, Rows, Vectors
 from ingest.errors import SnapshotCorrupt, SnapshotRefused
 
@@ -23,7 +24,7 @@ reaches, as many papers may share a title's few words, far above what a mixed-up
 SAME = 0.999
 """Least inner product of a row in the index with the row that it was made from."""
 
-RowsOf = Callable[[list[str]], Rows]
+RowsOf = Callable[[list[Texts]], Rows]
 
 
 def sample(count: int, size: int) -> Numbers:
@@ -34,7 +35,7 @@ def sample(count: int, size: int) -> Numbers:
 def audit(folder: Path, manifest: Manifest, rows_of: RowsOf) -> None:
     """Raise SnapshotRefused unless the snapshot in the folder is fit to serve.
 
-    `rows_of` gives texts' rows as the encoder made them.
+    `rows_of` gives papers' rows as they were made of the encoder's.
     """
     try:
         snapshot.check(folder)
@@ -45,7 +46,7 @@ def audit(folder: Path, manifest: Manifest, rows_of: RowsOf) -> None:
         raise _refused(folder, f"recall@10 against exact search is {manifest.recall_at_10}")
     papers = Papers(folder)
     numbers = sample(len(papers), SAMPLE)
-    rows = rows_of(list(papers.documents(numbers.tolist())))
+    rows = rows_of(list(papers.texts(numbers.tolist())))
     _by_vector(folder, Vectors.load(folder / VECTORS, manifest.faiss), numbers, rows)
     _by_title(folder, Lexical(folder / LEXICAL), papers, numbers)
 

@@ -19,7 +19,7 @@ from index import audit, lexical, snapshot
 from index.lexical import TOKENISER
 from index.records import Papers, Records
 from index.snapshot import ASIDE, ENCODER, FORMAT, LEXICAL, VECTORS, Manifest
-from index.text import RECIPE
+from index.text import RECIPE, Texts, paper_rows
 from index.vectors import (
     EXACT,
     RECALL_AT_LEAST,
@@ -176,7 +176,7 @@ class _Builder:
         papers = Papers(self._aside)
         index, measured = self._vectors(papers)
         index.save(self._aside / VECTORS)
-        lexical.build(papers.documents(), self._aside / LEXICAL)
+        lexical.build((texts.document for texts in papers.texts()), self._aside / LEXICAL)
         _link_encoder(self._encoder, self._home.parent / "encoders", self._aside / ENCODER)
         facts = Manifest(
             id=identity,
@@ -204,33 +204,39 @@ class _Builder:
         """The FAISS index and its measured recall; exact where the quick one is not enough."""
 
         def rows_at(numbers: Numbers) -> Rows:
-            return self._rows(list(papers.documents(numbers.tolist())))
+            return self._rows(list(papers.texts(numbers.tolist())))
 
         dimension = self._encoder.dimension
         description = choose(len(papers), dimension)
         queries = rows_at(audit.sample(len(papers), RECALL_SAMPLE))
         exact = Exact(queries, min(RECALL_DEPTH, len(papers)))
         learnt = None if description == EXACT else rows_at(audit.sample(len(papers), TRAIN_ON))
-        chunks = (self._rows(texts, self._progress) for texts in _chunks(papers.documents()))
+        chunks = (self._rows(texts, self._progress) for texts in _chunks(papers.texts()))
         index = Vectors.build(exact.seeing(chunks), dimension, description, learnt)
         measured = recall(index, exact, rows_at)
         while measured < RECALL_AT_LEAST and index.widen():
             measured = recall(index, exact, rows_at)
         if measured < RECALL_AT_LEAST and description != EXACT:
-            again = (self._rows(texts) for texts in _chunks(papers.documents()))
+            again = (self._rows(texts) for texts in _chunks(papers.texts()))
             index = Vectors.build(again, dimension, EXACT)
             measured = recall(index, exact, rows_at)
         return index, measured
 
-    def _rows(self, texts: list[str], progress: Progress = lambda _: None) -> Rows:
-        """The texts' rows, those that the cache misses made and kept batch by batch."""
+    def _rows(self, texts: list[Texts], progress: Progress = lambda _: None) -> Rows:
+        """The papers' rows, from those of their documents and titles."""
+        documents, made = self._embedded([one.document for one in texts], progress)
+        titles, _ = self._embedded([one.title for one in texts], lambda _: None)
+        self._made += made
+        return paper_rows(titles, documents)
+
+    def _embedded(self, texts: list[str], progress: Progress) -> tuple[Rows, int]:
+        """The texts' rows, and how many the cache missed; these are kept batch by batch."""
         missing = [texts[place] for place in self._cache.missing(texts)]
         progress(len(texts) - len(missing))
         for places, rows in self._encoder.batches(missing) if missing else ():
             self._cache.add([missing[place] for place in places], rows)
-            self._made += len(places)
             progress(len(places))
-        return self._cache.rows(texts)
+        return self._cache.rows(texts), len(missing)
 
 
 def _write_records(folder: Path, papers: Iterable[Paper]) -> tuple[int, int, str]:
@@ -315,7 +321,7 @@ def _digests(exported: Path) -> dict[str, str]:
     return {path.name: snapshot.sha256(path) for path in files}
 
 
-def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:
+def _chunks(texts: Iterable[Texts]) -> Iterator[list[Texts]]:
     remaining = iter(texts)
     while chunk := list(islice(remaining, CHUNK)):
         yield chunk

@@ -1,8 +1,6 @@
-"""Two rankings to one; one paper under two ids folded.
+"""Meaning and words to one ranking, led by its own first results; one paper under two ids folded.
 
-Measured on the shared questions (nDCG@10 on SPAR and AutoScholar): dense alone 0.529 and 0.285,
-words alone 0.412 and 0.331, reciprocal rank fusion 0.544 and 0.368, min-max scores with 0.6
-for dense 0.557 and 0.381.
+What each step gains, and what else was tried: docs/retrieval.md.
 """
 
 from __future__ import annotations
@@ -13,19 +11,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 DENSE_WEIGHT = 0.6
-"""What the dense score counts for; the words' score counts for the rest."""
-POOL = 300
-"""How many candidates each ranking brings in, at least."""
+"""In `fuse`: what the dense score counts for; the words' score counts for the rest."""
+WORDS = 3.0
+"""What the best match of words counts for, in spreads of the index's inner products."""
+LEAST_SPREAD = 0.01
+"""So that words count even where every row is the same."""
+FIRST = 10
+"""How many first results move the question."""
+FEEDBACK = 0.7
+"""How far they move it: their mean counts for this much beside the question's own row."""
+POOL = 100
+"""How many candidates meaning and words each bring in, at least."""
+
+Row = NDArray[np.float32]
+"""(d,) a unit row."""
+Rows = NDArray[np.float32]
+"""(n, d) unit rows."""
+Scores = NDArray[np.float32]
 
 
 class Ranking(NamedTuple):
     """Row numbers and their scores, best first."""
 
     rows: NDArray[np.int64]
-    scores: NDArray[np.float32]
+    scores: Scores
 
 
-def top(scores: NDArray[np.float32], count: int) -> Ranking:
+def top(scores: Scores, count: int) -> Ranking:
     """The best `count` of a score a row, those above 0 only; of equals the lower row first."""
     rows = np.flatnonzero(scores > 0)
     if len(rows) > count:
@@ -35,13 +47,45 @@ def top(scores: NDArray[np.float32], count: int) -> Ranking:
     return Ranking(rows, scores[rows])
 
 
+def either(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The row numbers in either, ascending, each once."""
+    # With return_index, for without it numpy imports numpy.ma first, a tenth of a second.
+    rows, _ = np.unique(np.concatenate([one, other]), return_index=True)
+    return rows
+
+
+def words_weight(sample: Rows) -> float:
+    """What the best match of words counts for, in inner products of this index's encoder.
+
+    Encoders differ in how far apart they lay unlike texts; `sample` are some rows of the index.
+    """
+    products = (sample @ sample.T)[~np.eye(len(sample), dtype=bool)]
+    return WORDS * max(LEAST_SPREAD, float(products.std()) if len(products) else 0.0)
+
+
+def rank(
+    rows: NDArray[np.int64], vectors: Rows, asked: Row, words: Scores, weight: float
+) -> Ranking:
+    """The candidates by meaning and words, the question moved towards the first of them.
+
+    `vectors` and `words` are the candidates' rows and scores of words. Scores are in [0, 1].
+    """
+    found = weight * words / max(float(words.max(initial=0)), 1e-9)
+    first = np.argsort(-(vectors @ asked + found), kind="stable")[:FIRST]
+    counts = 1 / np.log2(np.arange(2, len(first) + 2, dtype=np.float32))
+    moved = asked + FEEDBACK * (counts @ vectors[first]) / max(counts.sum(), 1e-9)
+    scores = (vectors @ moved + found) / (1 + FEEDBACK + weight)
+    order = np.argsort(-scores, kind="stable")
+    return Ranking(rows[order], scores[order].clip(0, 1))
+
+
 def fuse(dense: Ranking, lexical: Ranking, weight: float = DENSE_WEIGHT) -> Ranking:
     """Both rankings' rows by the weighted sum of their min-max scores, in [0, 1].
 
-    A row that one ranking does not hold gets that ranking's lowest score, 0.
+    For a handful of texts, of which each ranking holds all that it can; a row that one ranking
+    does not hold gets that ranking's lowest score, 0.
     """
-    # With return_index, for without it numpy imports numpy.ma first, a tenth of a second.
-    rows, _ = np.unique(np.concatenate([dense.rows, lexical.rows]), return_index=True)
+    rows = either(dense.rows, lexical.rows)
     scores = np.zeros(len(rows), np.float32)
     for ranking, share in ((dense, weight), (lexical, 1 - weight)):
         scores[np.searchsorted(rows, ranking.rows)] += share * min_max(ranking.scores)
@@ -49,14 +93,14 @@ def fuse(dense: Ranking, lexical: Ranking, weight: float = DENSE_WEIGHT) -> Rank
     return Ranking(rows[order], scores[order])
 
 
-def min_max(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+def min_max(scores: Scores) -> Scores:
     """The scores stretched over [0, 1]; all 1 where they are all the same."""
     if not len(scores):
         return scores
     low, high = scores.min(), scores.max()
     if high <= low:
         return np.ones_like(scores)
-    stretched: NDArray[np.float32] = (scores - low) / (high - low)
+    stretched: Scores = (scores - low) / (high - low)
     return stretched
 
 

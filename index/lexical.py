@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 import threading
 import unicodedata
 from array import array
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -41,6 +43,14 @@ STOP_WORDS = frozenset(
     ).split()
 )
 
+ABOUT_PAPERS = frozenset(
+    (  # noqa: SIM905 (as above)
+        "article articles literature paper papers publication publications reference references "
+        "research researches studies study work works"
+    ).split()
+)
+"""What questions call what they ask for, and abstracts call themselves: it tells nothing apart."""
+
 _WORD = re.compile(r"[^\W_]+(?:[-.][^\W_]+)*")
 _JOINT = re.compile(r"[-.]")
 _DATA, _DOCUMENTS, _COLUMNS = "data.csc.index.npy", "indices.csc.index.npy", "indptr.csc.index.npy"
@@ -51,6 +61,12 @@ _own = threading.local()
 def tokens(text: str) -> list[str]:
     """The stems of a text's words, in order; `GPT-4` gives `gpt-4`, `gpt` and `4`."""
     return [stem for word in _words(text) for stem in _stems(word)]
+
+
+def asked(question: str) -> list[str]:
+    """The stems that a question is searched by: all but those that tell nothing apart."""
+    telling = [word for word in _words(question) if word not in ABOUT_PAPERS]
+    return [stem for word in telling for stem in _stems(word)] or tokens(question)
 
 
 def _words(text: str) -> list[str]:
@@ -122,10 +138,25 @@ class Lexical:
     def __len__(self) -> int:
         return self._count
 
+    def telling(self, text: str, count: int) -> list[str]:
+        """The `count` stems that tell most about a text: often in it, and in few documents."""
+        often = Counter(stem for stem in tokens(text) if stem in self._vocabulary)
+
+        def weight(stem: str) -> float:
+            column = self._vocabulary[stem]
+            holding = int(self._columns[column + 1] - self._columns[column])
+            return often[stem] * math.log(1 + self._count / holding)
+
+        return sorted(often, key=weight, reverse=True)[:count]
+
     def scores(self, query: str) -> NDArray[np.float32]:
         """(n,) BM25 score of every document, 0 where it shares no word with the query."""
+        return self.sums(tokens(query))
+
+    def sums(self, stems: Iterable[str]) -> NDArray[np.float32]:
+        """(n,) the scores of these stems, each counted as often as it is given."""
         total = np.zeros(self._count, np.float32)
-        for stem in tokens(query):
+        for stem in stems:
             column = self._vocabulary.get(stem)
             if column is not None:
                 span = slice(self._columns[column], self._columns[column + 1])

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
-from index.text import document, title_hash
+from index.text import Texts, document, title_hash
 from ingest.errors import BadInput, SnapshotRefused
 from ingest.paper import Paper
 from ingest.text import one_line
@@ -33,8 +34,6 @@ COLUMNS = {
 }
 """Name to type of each column file: one value a paper."""
 _FIELDS = [f.name for f in fields(Paper)]
-_JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, default=asdict)
-"""Paper.to_record gives the same but copies deeply, which takes longer than all else here."""
 _OF_PAPER, _OF_CATEGORY = "category_papers.npy", "category_spans.npy"
 
 Column = NDArray[Any]
@@ -67,9 +66,7 @@ class Records:
         if self._ids and paper.arxiv_id <= self._ids[-1]:
             message = f"papers must come in id order, each once: {paper.arxiv_id} came too late"
             raise SnapshotRefused(message, str(self._folder.parent))
-        record = _JSON.encode({name: getattr(paper, name) for name in _FIELDS})
-        # A lone surrogate, as broken JSON can carry, has no UTF-8 form.
-        line = record.encode("utf-8", "replace") + b"\n"
+        line = _line(paper)
         self._file.write(line)
         self._digest.update(line)
         self._offsets.append(self._offsets[-1] + len(line))
@@ -133,13 +130,16 @@ class Papers:
         return len(self._ids)
 
     def __getitem__(self, number: int) -> Paper:
-        return Paper.from_record(self._record(number))
+        record = self._record(number)
+        by_source = record.get("sources", {})
+        told = sorted((name, source) for source, names in by_source.items() for name in names)
+        return Paper.from_record({**record, "sources": dict(told)})
 
-    def documents(self, numbers: Iterable[int] | None = None) -> Iterator[str]:
-        """The document texts of the papers with these row numbers, else of all, in order."""
+    def texts(self, numbers: Iterable[int] | None = None) -> Iterator[Texts]:
+        """The texts of the papers with these row numbers, else of all, in order."""
         for number in range(len(self)) if numbers is None else numbers:
             record = self._record(number)
-            yield document(record["title"], record["abstract"])
+            yield Texts(record["title"], document(record["title"], record.get("abstract")))
 
     def find(self, arxiv_id: str) -> int | None:
         """The row number of a base id, None where it is not held."""
@@ -178,7 +178,7 @@ class Papers:
 
     def _record(self, number: int) -> dict[str, Any]:
         start, end = self._offsets[number], self._offsets[number + 1]
-        record: dict[str, Any] = json.loads(self._lines[start:end])
+        record: dict[str, Any] = orjson.loads(self._lines[start:end])
         return record
 
 
@@ -224,6 +224,21 @@ class Filter:
         if until:
             allowed &= (days <= until) & (days != NO_DAY)
         return allowed
+
+
+def _line(paper: Paper) -> bytes:
+    """The paper as JSON without what is absent, `sources` by source: a seventh is saved."""
+    values = ((name, getattr(paper, name)) for name in _FIELDS)
+    record = {n: v for n, v in values if v is not None and v is not False and v != ()}
+    by_source: dict[str, list[str]] = {}
+    for name, source in sorted(paper.sources.items()):
+        by_source.setdefault(source, []).append(name)
+    record["sources"] = by_source
+    try:
+        return orjson.dumps(record, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
+    except TypeError:  # a lone surrogate, as broken JSON can carry, has no UTF-8 form
+        text = json.dumps(record, ensure_ascii=False, sort_keys=True, default=asdict)
+        return text.encode("utf-8", "replace") + b"\n"
 
 
 def _day(name: str, given: date | str | None) -> int:

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index import related, snapshot
-from index.fusion import POOL, Ranking, fold, fuse, top
-from index.lexical import Lexical
+from index.fusion import POOL, Ranking, either, fold, rank, top, words_weight
+from index.lexical import Lexical, asked, tokens
 from index.records import Filter, Mask, Papers
 from index.snapshot import CURRENT, ENCODER, LEXICAL, VECTORS
+from index.text import document
 from index.vectors import Vectors
 from ingest import ids
 from ingest.errors import BadInput, MissingExtra, PaperfeedError
@@ -27,6 +28,10 @@ from ingest.text import one_line
 MOST_RESULTS = 1000
 MOST_WORDS = 2000
 """A question longer than this is a document pasted by mistake."""
+TELLING = 40
+"""By how many of a paper's words papers like it are searched, beside those of its title."""
+SAMPLE = 200
+"""Rows looked at to learn how far apart the encoder lays unlike papers."""
 
 _log = logging.getLogger(__name__)
 
@@ -86,6 +91,7 @@ class Opened:
             self.vectors = Vectors.load(folder / VECTORS, self.manifest.faiss)
             self.words = Lexical(folder / LEXICAL)
             self.titles = np.asarray(self.papers.column("title"))
+            self.words_weight = words_weight(self.vectors.rows(_sample(len(self.vectors))))
             same = before and before.manifest.encoder_digest == self.manifest.encoder_digest
             opened = before.encoder if before and same else open_encoder(folder / ENCODER)
             self.encoder: Encodes = opened
@@ -96,27 +102,33 @@ class Opened:
             raise snapshot.mismatch(folder, "encoder digest", theirs, self.encoder.digest)
 
     def ask(self, query: str, row: NDArray[np.float32], k: int, allowed: Mask) -> list[Hit]:
-        """The best k papers by meaning and words together."""
-        words = np.where(allowed, self.words.scores(query), 0)
-
-        def ranked(pool: int) -> Ranking:
-            return fuse(Ranking(*self.vectors.search(row, pool, allowed)), top(words, pool))
-
-        return self._hits(ranked, k, allowed)
+        """The best k papers for a question by meaning and words together."""
+        return self._hits(row, self.words.sums(asked(query)), k, allowed)
 
     def like(self, number: int, k: int, allowed: Mask) -> list[Hit]:
-        """The best k papers by meaning, the paper itself and its copies left out."""
-        row = self.vectors.rows(np.array([number]))[0]
-        others = allowed & (self.titles != self.titles[number])
-        return self._hits(lambda pool: Ranking(*self.vectors.search(row, pool, others)), k, others)
+        """The best k papers by meaning and words, the paper itself and its copies left out."""
+        row, paper = self.vectors.rows(np.array([number]))[0], self.papers[number]
+        title, text = paper.title or "", document(paper.title, paper.abstract)
+        words = self.words.sums([*tokens(title), *self.words.telling(text, TELLING)])
+        return self._hits(row, words, k, allowed & (self.titles != self.titles[number]))
 
-    def _hits(self, ranked: Callable[[int], Ranking], k: int, allowed: Mask) -> list[Hit]:
-        """The first k of a ranking, widened until folding copies leaves k, or nothing is left."""
+    def _ranked(
+        self, row: NDArray[np.float32], words: NDArray[np.float32], pool: int, allowed: Mask
+    ) -> Ranking:
+        nearest, _ = self.vectors.search(row, pool, allowed)
+        rows = either(nearest, top(words, pool).rows)
+        return rank(rows, self.vectors.rows(rows), row, words[rows], self.words_weight)
+
+    def _hits(
+        self, row: NDArray[np.float32], words: NDArray[np.float32], k: int, allowed: Mask
+    ) -> list[Hit]:
+        """The first k, from a pool widened until folding copies leaves k, or nothing is left."""
+        words = np.where(allowed, words, 0)
         pool, there = max(POOL, 2 * k), int(allowed.sum())
-        best = fold(ranked(pool), self.titles)
+        best = fold(self._ranked(row, words, pool, allowed), self.titles)
         while len(best.rows) < k and pool < there:
             pool *= 4
-            best = fold(ranked(pool), self.titles)
+            best = fold(self._ranked(row, words, pool, allowed), self.titles)
         pairs = zip(best.rows[:k].tolist(), best.scores[:k].tolist(), strict=True)
         return [Hit(self.papers[row], score, rank) for rank, (row, score) in enumerate(pairs, 1)]
 
@@ -151,6 +163,11 @@ class Retriever:
         """The folder name of the snapshot that answers now."""
         return self._newest().name
 
+    @property
+    def opened(self) -> Opened:
+        """The snapshot that answers now, with its parts."""
+        return self._newest()
+
     def __len__(self) -> int:
         return len(self._newest().papers)
 
@@ -177,7 +194,7 @@ class Retriever:
         return [opened.ask(query, row, k, allowed) for query, row in zip(asked, rows, strict=True)]
 
     def similar(self, arxiv_id: str, k: int = 10, **narrowing: Unpack[Narrowing]) -> list[Hit]:
-        """The k papers nearest in meaning to a paper, itself left out. Raises BadInput."""
+        """The k papers most like a paper, itself left out. Raises BadInput."""
         wanted = Filter(**narrowing)
         _check_count(k)
         opened = self._newest()
@@ -228,6 +245,11 @@ class Retriever:
         except OSError:
             found = None
         return (found.st_ino, found.st_mtime_ns) if found else ()
+
+
+def _sample(count: int) -> NDArray[np.int64]:
+    """At most SAMPLE row numbers of `count`, evenly spread."""
+    return np.linspace(0, count - 1, min(count, SAMPLE)).astype(np.int64)
 
 
 def _onnx_encoder() -> OpenEncoder:

@@ -3,11 +3,38 @@
 from __future__ import annotations
 
 from hashlib import blake2b
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ingest.text import title_key
 
-RECIPE = "title. abstract/1"
-"""The document text's recipe, kept in every manifest: raise its number when `document` changes."""
+TITLE = 0.4
+"""What a paper's title counts for in its row, beside the whole document; see docs/retrieval.md."""
+RECIPE = f"title. abstract + {TITLE} title/2"
+"""How a paper becomes a row, kept in every manifest: raise its number when that changes."""
+
+Rows = NDArray[np.float32]
+"""(n, d) unit rows."""
+
+
+class Texts(NamedTuple):
+    """What of a paper is embedded."""
+
+    title: str
+    document: str
+
+
+def paper_rows(titles: Rows, documents: Rows) -> Rows:
+    """The rows of papers from those of their titles and of their documents.
+
+    A title says in a line what an abstract spreads over ten: both in one row find more than either,
+    and take no more room.
+    """
+    rows = documents + TITLE * titles
+    unit: Rows = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    return unit
 
 
 def document(title: str | None, abstract: str | None) -> str:

@@ -67,8 +67,11 @@ class Vectors:
         cls, chunks: Iterable[Rows], dimension: int, description: str, sample: Rows | None = None
     ) -> Vectors:
         """Index the rows of all chunks, in order; a quantising index learns from the `sample`."""
+        faiss.omp_set_num_threads(1)  # threads that wait for a busy processor take minutes
         index = faiss.index_factory(dimension, description, faiss.METRIC_INNER_PRODUCT)
         if sample is not None and not index.is_trained:
+            if isinstance(index, faiss.IndexRefine):
+                _learn_briefly(faiss.downcast_index(index.base_index))
             index.train(np.ascontiguousarray(sample, np.float32))
         for rows in chunks:
             index.add(np.ascontiguousarray(rows, np.float32))
@@ -175,6 +178,12 @@ def recall(vectors: Vectors, exact: Exact, rows: Callable[[Numbers], Rows]) -> f
         found, _ = vectors.search(query, depth)
         right += int((rows(found) @ query >= bar - _NEAR).sum())
     return right / exact.best.size
+
+
+def _learn_briefly(scanned: faiss.Index) -> None:
+    """Ten rounds of k-means in place of 25 found no less."""
+    if isinstance(scanned, faiss.IndexPQFastScan):
+        scanned.pq.cp.niter = 10
 
 
 def _first_line(error: Exception) -> str:

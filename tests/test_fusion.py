@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from index.fusion import Ranking, fold, fuse, min_max, top
+from index.fusion import Ranking, either, fold, fuse, min_max, rank, top, words_weight
 
 
 def ranking(**scores: float) -> Ranking:
@@ -51,3 +54,51 @@ def test_fold_keeps_the_best_row_of_each_title():
     folded = fold(ranking(r4=0.9, r2=0.8, r1=0.7, r0=0.6, r3=0.5), titles)
     assert folded.rows.tolist() == [4, 2, 3]
     np.testing.assert_allclose(folded.scores, [0.9, 0.8, 0.5])
+
+
+def test_either_holds_each_row_once():
+    assert either(np.array([7, 2]), np.array([9, 2, 1])).tolist() == [1, 2, 7, 9]
+    assert either(np.array([], np.int64), np.array([], np.int64)).tolist() == []
+
+
+def test_words_count_three_spreads_of_unlike_rows():
+    rows = np.array([[1, 0], [0, 1], [0.6, 0.8]], np.float32)
+    # The inner products of different rows: 0, 0.6, 0.8, each twice.
+    assert words_weight(rows) == pytest.approx(3 * np.std([0, 0.6, 0.8]))
+    assert words_weight(rows[:1]) == words_weight(np.repeat(rows[:1], 5, axis=0)) == 0.03
+
+
+def test_rank_moves_the_question_towards_the_first_results():
+    asked = np.array([1, 0, 0], np.float32)
+    rows = np.array([4, 6, 9], np.int64)
+    vectors = np.array([[0.8, 0.6, 0], [0.6, 0, 0.8], [0.6, 0.8, 0]], np.float32)
+    words = np.array([5.0, 0.0, 0.0], np.float32)
+    ranked = rank(rows, vectors, asked, words, weight=0.5)
+    # 6 and 9 are equally near to the question itself, 9 much nearer to the first result, 4.
+    assert ranked.rows.tolist() == [4, 9, 6]
+    counts = np.array([1, 1 / math.log2(3), 1 / 2])
+    centre = counts @ vectors / counts.sum()
+    expected = vectors @ (asked + 0.7 * centre) + 0.5 * np.array([1, 0, 0])
+    np.testing.assert_allclose(ranked.scores, expected[[0, 2, 1]] / 2.2, rtol=1e-5)
+
+
+unit = st.lists(st.floats(-1, 1).filter(lambda x: abs(x) > 1e-3), min_size=4, max_size=4)
+
+
+@given(st.lists(unit, max_size=30), unit, st.integers(0, 5), st.data())
+def test_rank_gives_every_candidate_once_with_falling_scores_in_0_to_1(rows, asked, most, data):
+    vectors = np.array(rows, np.float32).reshape(-1, 4)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    question = np.array(asked, np.float32) / np.float32(np.linalg.norm(asked))
+    scores = data.draw(st.lists(st.floats(0, most), min_size=len(rows), max_size=len(rows)))
+    ranked = rank(np.arange(len(rows)), vectors, question, np.array(scores, np.float32), 0.3)
+    assert sorted(ranked.rows.tolist()) == list(range(len(rows)))
+    assert all(1 >= a >= b >= 0 for a, b in zip(ranked.scores, ranked.scores[1:], strict=False))
+
+
+def test_rank_of_nothing_is_nothing():
+    nothing = np.zeros(0, np.float32)
+    ranked = rank(
+        np.zeros(0, np.int64), np.zeros((0, 3), np.float32), np.ones(3, np.float32), nothing, 1
+    )
+    assert ranked.rows.tolist() == []

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from index.lexical import Lexical, build, tokens
+from index.lexical import Lexical, asked, build, tokens
 
 TEXTS = [
     "Diffusion models draw hands with six fingers",
@@ -96,3 +96,37 @@ def test_the_same_texts_give_the_same_bytes(tmp_path: Path):
 def test_texts_without_any_word_are_no_trouble(tmp_path: Path):
     build(["", "the"], tmp_path / "words")
     assert Lexical(tmp_path / "words").scores("the words").tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        ("Which papers studied hands?", ["studi", "hand"]),  # a verb tells what is wanted
+        ("Any research papers on public health", ["public", "health"]),  # not "publication"
+        ("reference-free evaluation", ["reference-fre", "refer", "free", "evalu"]),
+        ("referring expressions, working memory", ["refer", "express", "work", "memori"]),
+        ("Research paper", ["research", "paper"]),  # nothing else would be left
+        ("the", []),
+    ],
+)
+def test_a_question_is_searched_by_what_tells_papers_apart(question, expected):
+    assert asked(question) == expected
+
+
+def test_the_most_telling_words_are_frequent_here_and_rare_elsewhere(tmp_path: Path):
+    build(TEXTS, tmp_path / "words")
+    lexical = Lexical(tmp_path / "words")
+    # Of 6 texts, draw stands in 2, robot and model in 1; galaxies in none, so they find nothing.
+    text = "The robots draw, draw and draw galaxies of models"
+    weights = {"draw": 3 * math.log(1 + 6 / 2), "robot": math.log(1 + 6), "model": math.log(1 + 6)}
+    assert lexical.telling(text, 9) == sorted(weights, key=weights.__getitem__, reverse=True)
+    assert lexical.telling(text, 1) == ["draw"]
+    assert lexical.telling("galaxies", 9) == []
+
+
+def test_a_stem_counts_as_often_as_it_is_given(tmp_path: Path):
+    build(TEXTS, tmp_path / "words")
+    lexical = Lexical(tmp_path / "words")
+    twice = lexical.sums(["draw", "draw", "robot", "unheard"])
+    expected = 2 * lexical.scores("draw") + lexical.scores("robots")
+    np.testing.assert_allclose(twice, expected, rtol=1e-6)

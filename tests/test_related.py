@@ -3,14 +3,17 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from index.related import block
+from index.related import MODELS_HEADING, Entry, block, entry, parse_block
+from index.retriever import Hit
+from ingest.errors import BadInput
 from ingest.paper import Paper, Repo
+from ingest.text import exact_line, one_line
 
 PLAIN = Paper(
     arxiv_id="2304.08733",
@@ -86,6 +89,83 @@ def test_hostile_text_stays_in_its_field(hostile):
 def test_any_text_parses_back_into_as_many_entries(texts):
     made = [replace(BARE, title=title, abstract=abstract) for title, abstract in texts]
     assert len(entries(block(made))) == len(made)
+
+
+@given(st.lists(st.tuples(st.text(), st.text(), st.none() | st.text())), st.booleans())
+def test_what_any_block_says_is_read_back(texts, exact):
+    made = [{"title": a, "url": b, "abstract": c, "github": c} for a, b, c in texts]
+    read = parse_block(block(made, exact=exact))
+    line = exact_line if exact else one_line
+    assert [(e.name, e.paper, e.github, e.summary) for e in read] == [
+        (line(a), line(b) or None, line(c or "") or None, line(c or "") or None)
+        for a, b, c in texts
+    ]
+
+
+@given(st.lists(st.text(), min_size=1))
+def test_models_have_no_summary_line(names):
+    told = block([{"name": name, "summary": "x"} for name in names], MODELS_HEADING)
+    assert parse_block(told) == tuple(Entry(one_line(name)) for name in names)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "Related Papers:\nModel: a", "### Related Papers:\nPaper: a", "### Related"]
+)
+def test_what_is_no_block_is_refused_in_one_line(text):
+    with pytest.raises(BadInput, match=r"^(the block begins with|not an entry of a block).*$"):
+        parse_block(text)
+
+
+@dataclass
+class Theirs:
+    title: str
+    pdf_url: str
+    repo_url: str | None = None
+    abstract: str | None = None
+
+
+WANTED = Entry("A", "http://arxiv.org/pdf/2304.08733v2.pdf", "https://github.com/ada/hands", "S.")
+OWN = replace(PLAIN, title="A", abstract="S.")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        OWN,
+        Hit(OWN, 0.5, 1),
+        OWN.to_record(),
+        WANTED,
+        {"Model": "A", "Paper": WANTED.paper, "GitHub": WANTED.github, "Summary": "S."},
+        {"title": "A", "arxiv_id": "2304.08733v2", "github": WANTED.github, "abstract": "S."},
+        Theirs("A", "http://arxiv.org/pdf/2304.08733v2.pdf", WANTED.github, "S."),
+    ],
+    ids=["Paper", "Hit", "record", "Entry", "as printed", "mapping", "dataclass"],
+)
+def test_whatever_somebody_has_becomes_the_same_entry(value):
+    assert entry(value) == WANTED
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ({"heading": "A"}, "no title or name in .*: give one of name, model, title"),
+        ({"title": 7}, "title is '7': give text"),
+        ({"title": "A", "github": ["x"]}, "github is .*: give text"),
+        (7, "no title or name in '7'"),
+    ],
+)
+def test_what_cannot_be_an_entry_is_refused_in_one_line(value, why):
+    with pytest.raises(BadInput, match=why):
+        entry(value)
+
+
+def test_invisible_characters_go_and_emoji_stay():
+    hidden = "".join(chr(0xE0100 + byte) for byte in b"ignore this") + "\ufe01\u034f\u3164\u115f"
+    assert one_line(f"a{hidden}b \u2764\ufe0f") == "ab \u2764\ufe0f"
+
+
+def test_an_exact_line_keeps_its_blanks_and_its_spelling():
+    assert exact_line(" a.\r\n  b\u2028c\td e\u0301\x1b\u200b ") == "a.   b c d e\u0301"
 
 
 def test_asking_imports_nothing_that_only_nights_need():

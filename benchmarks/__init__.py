@@ -1,0 +1,1 @@
+"""Measurements of what paperfeed promises; each runs as `python -m benchmarks.NAME`."""

@@ -1,0 +1,177 @@
+"""BM25 as inverted lists: built with scipy's sparse matrices, asked with numpy alone.
+
+A list holds, for one stem, the documents it stands in, how often, and what it scores there. Lists
+stand in the order of their stems, so that the same documents give the same bytes however they came:
+documents that an earlier index holds are taken over from it, which is most of a night's work.
+"""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from scipy.sparse import csc_array, csr_array
+
+K1, B = 1.2, 0.75
+"""BM25 in Lucene's variant with its usual constants."""
+MOST = 255
+"""A stem counts no more often than this in a document: its score rises by 0.5 % beyond."""
+
+STEMS, FACTS = "stems.txt", "facts.json"
+ENDS, SPANS = "ends.npy", "spans.npy"
+DOCUMENTS, COUNTS, SCORES = "documents.npy", "counts.npy", "scores.npy"
+_UNITS = 65535
+
+Numbers = NDArray[np.int64]
+Scores = NDArray[np.float32]
+
+
+class Counted(NamedTuple):
+    """How often each stem stands in each document."""
+
+    counts: csr_array
+    """(documents, stems) of uint8."""
+    stems: list[str]
+
+
+def count(documents: Iterable[Sequence[str]]) -> Counted:
+    """The stems of documents, counted."""
+    from scipy.sparse import csr_array
+
+    columns: dict[str, int] = {}
+    told, ends = array("i"), array("q", [0])
+    for stems in documents:
+        told.extend([columns.setdefault(stem, len(columns)) for stem in stems])
+        ends.append(len(told))
+    ones = np.ones(len(told), np.int32)
+    shape = (len(ends) - 1, len(columns))
+    counts = csr_array((ones, np.array(told, np.int32), np.array(ends, np.int64)), shape=shape)
+    counts.sum_duplicates()
+    counts.data = np.minimum(counts.data, MOST).astype(np.uint8)
+    return Counted(counts, list(columns))
+
+
+def join(before: Counted, rows: Numbers, fresh: Counted) -> Counted:
+    """Document i of the result is row `rows[i]` of `before`, or, at -1, the next of `fresh`."""
+    from scipy.sparse import csr_array, vstack
+
+    columns = dict(zip(before.stems, range(len(before.stems)), strict=True))
+    moved = np.array([columns.setdefault(s, len(columns)) for s in fresh.stems], np.int32)
+    wide, f = len(columns), fresh.counts
+    kept = before.counts
+    parts = (
+        csr_array((kept.data, kept.indices, kept.indptr), shape=(kept.shape[0], wide)),
+        csr_array((f.data, moved[f.indices], f.indptr), shape=(f.shape[0], wide)),
+    )
+    places = rows.copy()
+    places[rows < 0] = np.arange(f.shape[0]) + kept.shape[0]
+    return Counted(vstack(parts, format="csr")[places], list(columns))
+
+
+def write(folder: Path, counted: Counted) -> None:
+    """Score the counts and write the lists into the folder, which need not exist yet."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lists, stems = _sorted(counted)
+    scores = _scores(lists)
+    unit = float(scores.max(initial=0)) / _UNITS or 1.0
+    units = np.maximum(np.rint(scores / unit), 1).astype(np.uint16)
+    encoded = [stem.encode() for stem in stems]
+    (folder / STEMS).write_bytes(b"".join(encoded))
+    np.save(folder / ENDS, np.cumsum([0, *map(len, encoded)], dtype=np.int64))
+    np.save(folder / SPANS, lists.indptr.astype(np.int64))
+    np.save(folder / DOCUMENTS, lists.indices.astype(np.int32))
+    np.save(folder / COUNTS, lists.data)
+    np.save(folder / SCORES, units)
+    facts = {"documents": counted.counts.shape[0], "unit": unit}
+    (folder / FACTS).write_text(json.dumps(facts), "utf-8")
+
+
+class Postings:
+    """Inverted lists on disk, memory-mapped; safe to ask from many threads."""
+
+    def __init__(self, folder: Path) -> None:
+        """Map the lists in the folder; raises OSError or ValueError where one is damaged."""
+        self._stems = (folder / STEMS).read_bytes()
+        self._ends = np.load(folder / ENDS)
+        self._spans = np.load(folder / SPANS)
+        # Plain arrays over the mapped files: slicing a memmap takes ten times as long.
+        self._documents, self._counts, self._scores = (
+            np.asarray(np.load(folder / name, mmap_mode="r"))
+            for name in (DOCUMENTS, COUNTS, SCORES)
+        )
+        facts = json.loads((folder / FACTS).read_bytes())
+        self._count, self._unit = int(facts["documents"]), float(facts["unit"])
+        if not len(self._documents) == len(self._scores) == len(self._counts) == self._spans[-1]:
+            raise ValueError("the lists of words are of different lengths")
+
+    def __len__(self) -> int:
+        return self._count
+
+    def holding(self, stem: str) -> int:
+        """In how many documents a stem stands."""
+        column = self._column(stem)
+        return 0 if column is None else int(self._spans[column + 1] - self._spans[column])
+
+    def sums(self, stems: Iterable[str]) -> Scores:
+        """(n,) what every document scores for these stems, each counted as often as it is given."""
+        total = np.zeros(self._count, np.float32)
+        for stem in stems:
+            column = self._column(stem)
+            if column is not None:
+                span = slice(self._spans[column], self._spans[column + 1])
+                np.add.at(total, self._documents[span], self._scores[span].astype(np.float32))
+        total *= np.float32(self._unit)
+        return total
+
+    def counted(self) -> Counted:
+        """The counts that these lists were made of."""
+        from scipy.sparse import csc_array
+
+        ends = self._ends.tolist()
+        stems = [self._stems[a:b].decode() for a, b in pairwise(ends)]
+        shape = (self._count, len(stems))
+        lists = csc_array((self._counts, self._documents, self._spans), shape=shape)
+        return Counted(lists.tocsr(), stems)
+
+    def _column(self, stem: str) -> int | None:
+        """The stem's place in the order of all, found by halving."""
+        wanted, low, high = stem.encode(), 0, len(self._ends) - 1
+        while low < high:
+            middle = (low + high) // 2
+            here = self._stems[self._ends[middle] : self._ends[middle + 1]]
+            if here == wanted:
+                return middle
+            low, high = (middle + 1, high) if here < wanted else (low, middle)
+        return None
+
+
+def _sorted(counted: Counted) -> tuple[csc_array, list[str]]:
+    """The counts by stem, stems in the order of their bytes and only those that stand anywhere."""
+    lists = counted.counts.tocsc()
+    encoded = [stem.encode() for stem in counted.stems]
+    there = np.flatnonzero(np.diff(lists.indptr)).tolist()
+    order = sorted(there, key=encoded.__getitem__)
+    lists = lists[:, order]
+    lists.sort_indices()
+    return lists, [counted.stems[column] for column in order]
+
+
+def _scores(lists: csc_array) -> Scores:
+    """What each entry scores: idf * tf / (tf + k1 * (1 - b + b * length / mean length))."""
+    documents = lists.shape[0]
+    lengths = np.bincount(lists.indices, weights=lists.data, minlength=documents)
+    damping = K1 * (1 - B + B * lengths / max(lengths.mean() if documents else 0, 1e-9))
+    holding = np.diff(lists.indptr)
+    rarity = np.log1p((documents - holding + 0.5) / (holding + 0.5)).astype(np.float32)
+    often = lists.data.astype(np.float32)
+    scores: Scores = often / (often + damping.astype(np.float32)[lists.indices])
+    scores *= np.repeat(rarity, holding)
+    return scores
