@@ -15,8 +15,10 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+import numpy as np
+
 from index import audit, lexical, snapshot
-from index.lexical import TOKENISER
+from index.lexical import TOKENISER, Before
 from index.records import Papers, Records
 from index.snapshot import ASIDE, ENCODER, FORMAT, LEXICAL, VECTORS, Manifest
 from index.text import RECIPE, Texts, paper_rows
@@ -153,7 +155,7 @@ class _Builder:
         ready = _built_already(self._home, identity, serving)
         if ready is None:
             self._refuse(count, serving, allow_shrink=allow_shrink)
-            ready = self._build(identity, untitled)
+            ready = self._build(identity, untitled, serving)
         else:
             self._progress(count)
         unchanged = serving is not None and ready.name == serving.name
@@ -172,11 +174,11 @@ class _Builder:
             message = f"{count} papers where {before} were: {asked}"
             raise SnapshotRefused(message, str(self._home))
 
-    def _build(self, identity: str, untitled: int) -> Path:
+    def _build(self, identity: str, untitled: int, serving: Path | None) -> Path:
         papers = Papers(self._aside)
         index, measured = self._vectors(papers)
         index.save(self._aside / VECTORS)
-        lexical.build((texts.document for texts in papers.texts()), self._aside / LEXICAL)
+        self._words(papers, serving)
         _link_encoder(self._encoder, self._home.parent / "encoders", self._aside / ENCODER)
         facts = Manifest(
             id=identity,
@@ -191,6 +193,13 @@ class _Builder:
         manifest = snapshot.write_manifest(self._aside, facts)
         audit.audit(self._aside, manifest, self._rows)
         return self._settle(identity)
+
+    def _words(self, papers: Papers, serving: Path | None) -> None:
+        """The index of words, counted anew only where the serving snapshot has not that text."""
+        before = _counted_before(papers, serving) if serving else None
+        fresh = None if before is None else np.flatnonzero(before.rows < 0).tolist()
+        texts = (texts.document for texts in papers.texts(fresh))
+        lexical.build(texts, self._aside / LEXICAL, before)
 
     def _settle(self, identity: str) -> Path:
         """Give the finished folder the next number."""
@@ -286,6 +295,19 @@ def _built_already(index_home: Path, identity: str, serving: Path | None) -> Pat
                 continue
             return index_home / name
     return None
+
+
+def _counted_before(papers: Papers, serving: Path) -> Before | None:
+    """What can be taken over of the serving snapshot's words; None where they are not intact."""
+    try:
+        snapshot.check_digests(serving, (LEXICAL, "text.npy"))
+        known = Papers(serving).column("text")
+    except (SnapshotError, OSError, ValueError):
+        return None
+    wanted, order = papers.column("text"), np.argsort(known, kind="stable")
+    places = np.searchsorted(known, wanted, sorter=order).clip(max=len(known) - 1)
+    rows = order[places].astype(np.int64)
+    return Before(serving / LEXICAL, np.where(known[rows] == wanted, rows, -1))
 
 
 def _link_encoder(encoder: DocumentEncoder, encoders: Path, folder: Path) -> None:

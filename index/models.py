@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index.fusion import Ranking, fuse, top
-from index.lexical import K1, B, asked, tokens
+from index.lexical import asked, tokens
+from index.postings import K1, B
 from index.retriever import Opened, Retriever
 from index.text import document
 from ingest import ids

@@ -16,7 +16,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from index.text import Texts, document, title_hash
+from index.text import Texts, document, text_hash, title_hash
 from ingest.errors import BadInput, SnapshotRefused
 from ingest.paper import Paper
 from ingest.text import one_line
@@ -26,6 +26,7 @@ NO_DAY = 0
 """In the columns of days (days since 0001-01-01, as `date.toordinal` counts) an unknown day."""
 COLUMNS = {
     "title": np.uint64,
+    "text": np.uint64,
     "day": np.int32,
     "listed_day": np.int32,
     "has_code": np.bool_,
@@ -91,6 +92,7 @@ class Records:
         listed = _ordinal(min(paper.listed_on, default=None))
         values = {
             "title": title_hash(paper.title or ""),
+            "text": text_hash(document(paper.title, paper.abstract)),
             "day": _ordinal(paper.published) or listed,
             "listed_day": listed,
             "has_code": paper.repo is not None,

@@ -174,16 +174,25 @@ def verify(index_home: Path) -> Report:
     Raises SnapshotMissing, SnapshotMismatch, SnapshotCorrupt.
     """
     folder = locate(index_home)
-    manifest = check(folder)
-    for path, (_, digest) in manifest.files.items():
-        if sha256(folder / path) != digest:
-            raise corrupt(folder, f"{path} was altered: its SHA-256 is not the manifest's")
+    manifest = check_digests(folder)
     try:
         check_parts(folder, manifest)
     except (OSError, ValueError, KeyError) as error:
         raise corrupt(folder, f"a part cannot be read: {error}") from error
     size = sum(size for size, _ in manifest.files.values())
     return Report(folder.name, manifest.papers, len(manifest.files), size)
+
+
+def check_digests(folder: Path, parts: tuple[str, ...] = ("",)) -> Manifest:
+    """`check`, and the SHA-256 of every file whose path begins with one of the parts.
+
+    Raises SnapshotMismatch, SnapshotCorrupt.
+    """
+    manifest = check(folder)
+    for path, (_, digest) in manifest.files.items():
+        if path.startswith(parts) and sha256(folder / path) != digest:
+            raise corrupt(folder, f"{path} was altered: its SHA-256 is not the manifest's")
+    return manifest
 
 
 def check_parts(folder: Path, manifest: Manifest) -> None:

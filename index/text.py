@@ -42,7 +42,11 @@ def document(title: str | None, abstract: str | None) -> str:
     return ". ".join(part for part in (title, abstract) if part)
 
 
+def text_hash(text: str) -> int:
+    """64 bits that tell a text from every other."""
+    return int.from_bytes(blake2b(text.encode("utf-8", "replace"), digest_size=8).digest(), "big")
+
+
 def title_hash(title: str) -> int:
     """`title_key` as 64 bits; a title without letters or digits counts as it is written."""
-    key = title_key(title) or title
-    return int.from_bytes(blake2b(key.encode("utf-8", "replace"), digest_size=8).digest(), "big")
+    return text_hash(title_key(title) or title)

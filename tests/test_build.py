@@ -88,6 +88,30 @@ def test_only_changed_texts_are_embedded_anew(home: Path):
     assert current(home).name.startswith("000002-")
 
 
+@pytest.mark.parametrize("damaged", [None, "lexical/counts.npy", "text.npy"])
+def test_words_are_taken_over_where_they_are_intact(home: Path, monkeypatch, damaged):
+    first = published(home)
+    if damaged:
+        whole = (first.path / damaged).read_bytes()
+        (first.path / damaged).write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    counted = []
+    right = lexical.build
+
+    def noted(texts, folder, before):
+        counted.extend(texts := list(texts))
+        return right(texts, folder, before)
+
+    monkeypatch.setattr(lexical, "build", noted)
+    now = [
+        replace(one, abstract="Other words.") if n == 3 else one for n, one in enumerate(papers(40))
+    ]
+    again = publish(home, now, WordEncoder(), MemoryCache())
+    assert len(counted) == (40 if damaged else 11)
+    anew = publish(home.parent / "anew", now, WordEncoder(), MemoryCache())
+    for file in (anew.path / "lexical").iterdir():
+        assert (again.path / "lexical" / file.name).read_bytes() == file.read_bytes()
+
+
 def test_progress_adds_up_to_all_papers(home: Path):
     told: list[int] = []
     given = [*papers(30), Paper("2504.00001")]
@@ -310,14 +334,14 @@ def test_vectors_that_are_not_their_papers_fail_the_audit(home: Path, monkeypatc
 
 def test_words_that_are_not_their_papers_fail_the_audit(home: Path, monkeypatch):
     right = lexical.build
-    monkeypatch.setattr(lexical, "build", lambda texts, folder: right(list(texts)[::-1], folder))
+    monkeypatch.setattr(lexical, "build", lambda texts, folder, _: right(list(texts)[::-1], folder))
     with pytest.raises(SnapshotRefused, match=r"of 50 papers are found by their titles"):
         publish(home, papers(1000), WordEncoder(), MemoryCache())
 
 
 def test_parts_of_different_counts_fail_the_audit(home: Path, monkeypatch):
     right = lexical.build
-    monkeypatch.setattr(lexical, "build", lambda texts, folder: right(list(texts)[1:], folder))
+    monkeypatch.setattr(lexical, "build", lambda texts, folder, _: right(list(texts)[1:], folder))
     with pytest.raises(SnapshotRefused, match="different counts"):
         published(home)
 

@@ -5,13 +5,12 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import bm25s
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from index.lexical import Lexical, asked, build, tokens
+from index.lexical import Before, Lexical, asked, build, tokens
 
 TEXTS = [
     "Diffusion models draw hands with six fingers",
@@ -72,15 +71,11 @@ def test_threads_may_tokenise_at_once():
 @pytest.mark.parametrize(
     "query", ["hands fingers", "robots ROBOTS", "gpt-4", "graph", "unheard", ""]
 )
-def test_scores_are_bm25_by_definition_and_bm25s_own(tmp_path: Path, query):
+def test_scores_are_bm25_by_definition(tmp_path: Path, query):
     assert build(TEXTS, tmp_path / "words") == len(TEXTS)
     lexical = Lexical(tmp_path / "words")
     assert len(lexical) == len(TEXTS)
-    np.testing.assert_allclose(lexical.scores(query), bm25(TEXTS, query), rtol=1e-5)
-    theirs = bm25s.BM25.load(tmp_path / "words")
-    wanted = [token for token in tokens(query) if token in theirs.vocab_dict]
-    if wanted:
-        np.testing.assert_allclose(lexical.scores(query), theirs.get_scores(wanted), rtol=1e-6)
+    np.testing.assert_allclose(lexical.scores(query), bm25(TEXTS, query), atol=1e-3)
 
 
 def test_the_same_texts_give_the_same_bytes(tmp_path: Path):
@@ -92,7 +87,16 @@ def test_the_same_texts_give_the_same_bytes(tmp_path: Path):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
-@pytest.mark.filterwarnings("ignore:invalid value:RuntimeWarning")  # bm25s: an average of 0
+def test_texts_that_an_earlier_index_holds_are_taken_over(tmp_path: Path):
+    build(TEXTS[:4], tmp_path / "before")
+    rows = np.array([3, -1, 0, 1, -1, 2])
+    fresh = [TEXTS[4], TEXTS[5]]
+    assert build(fresh, tmp_path / "joined", Before(tmp_path / "before", rows)) == 6
+    build([TEXTS[3], TEXTS[4], TEXTS[0], TEXTS[1], TEXTS[5], TEXTS[2]], tmp_path / "anew")
+    for file in (tmp_path / "anew").iterdir():
+        assert (tmp_path / "joined" / file.name).read_bytes() == file.read_bytes()
+
+
 def test_texts_without_any_word_are_no_trouble(tmp_path: Path):
     build(["", "the"], tmp_path / "words")
     assert Lexical(tmp_path / "words").scores("the words").tolist() == [0, 0]
@@ -129,4 +133,4 @@ def test_a_stem_counts_as_often_as_it_is_given(tmp_path: Path):
     lexical = Lexical(tmp_path / "words")
     twice = lexical.sums(["draw", "draw", "robot", "unheard"])
     expected = 2 * lexical.scores("draw") + lexical.scores("robots")
-    np.testing.assert_allclose(twice, expected, rtol=1e-6)
+    np.testing.assert_allclose(twice, expected, rtol=1e-5)

@@ -37,7 +37,7 @@ def test_the_manifest_tells_how_the_snapshot_was_made(home: Path):
         32,
     )
     assert (manifest.faiss, manifest.recall_at_10) == ("Flat", 1.0)
-    assert manifest.recipe == "title. abstract/1"
+    assert manifest.recipe == "title. abstract + 0.4 title/2"
     assert "snowball" in manifest.tokeniser
     there = {
         p.relative_to(current(home)).as_posix() for p in current(home).rglob("*") if p.is_file()
@@ -121,7 +121,7 @@ def test_verify_finds_one_flipped_bit_in_any_file(home: Path):
     verify(home)
 
 
-@pytest.mark.parametrize("name", ["papers.jsonl", "vectors.faiss", "lexical/data.csc.index.npy"])
+@pytest.mark.parametrize("name", ["papers.jsonl", "vectors.faiss", "lexical/scores.npy"])
 def test_opening_finds_a_file_cut_short(home: Path, name: str):
     path = current(home) / name
     path.write_bytes(path.read_bytes()[:-1])
