@@ -129,7 +129,7 @@ class ModelSearch:
 
 
 class _Words:
-    """BM25 over a few texts, in memory: importing bm25s for them would take half a second."""
+    """BM25 over a few texts, in memory."""
 
     def __init__(self, texts: Sequence[str]) -> None:
         self._counts = [Counter(tokens(text)) for text in texts]
