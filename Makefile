@@ -38,6 +38,13 @@ properties: .venv/dev  ## what must hold for anything, with 10,000 examples each
 PROPERTIES := merge ledger announcements calendar ids links huggingface saved_listing arxiv_api \
 	arxiv_catchup arxiv_feed oai github bulk raw
 
+bench: .venv/bench  ## speed and quality beside peers, small (FULL=1: whole, written into benchmarks/)
+	@$(BIN)/python -m benchmarks.embed $(if $(FULL),--write,--limit 128 --rounds 2)
+	@$(BIN)/python -m benchmarks.query $(if $(FULL),--rounds 3 --write,--limit 5000 --questions 50)
+	@$(BIN)/python -m benchmarks.scale $(if $(FULL),--write,--limit 5000 --questions 50 --sizes 2000,10000)
+	@$(BIN)/python -m benchmarks.publish $(if $(FULL),--write,--limit 5000 --papers 5000 --changed 100)
+	@$(if $(FULL),$(BIN)/python -m benchmarks.ingest)
+
 lint: .venv/dev  ## ruff and mypy, strict
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
@@ -56,9 +63,14 @@ INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --progress-b
 	@$(INSTALL) '.[nightly]'
 	@touch $@
 
+.venv/bench: .venv/dev
+	@echo "adding the peers to measure beside ..."
+	@$(INSTALL) '.[bench]'
+	@touch $@
+
 .venv/dev: .venv/nightly
 	@echo "adding what tests and lint need ..."
 	@$(INSTALL) '.[dev]'
 	@touch $@
 
-.PHONY: help demo setup nightly backfill index related schedule test properties lint clean
+.PHONY: help demo setup nightly backfill index related schedule test properties bench lint clean
