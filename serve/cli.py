@@ -185,14 +185,7 @@ def related(
 ) -> None:
     """Print the Related Papers block for a question."""
     retriever = _retriever()
-    filters = {
-        "since": since,
-        "until": until,
-        "categories": category,
-        "has_code": has_code or None,
-        "listed_only": listed_only,
-        "include_withdrawn": include_withdrawn,
-    }
+    filters = _filters(since, until, category, has_code, listed_only, include_withdrawn)
     if as_json:
         _print_hits(retriever.related_papers(query, k, **filters))
     else:
@@ -235,12 +228,7 @@ def prompt(
         budget=budget,
         tokenizer=tokenizer,
         drop_suspicious=drop_suspicious,
-        since=since,
-        until=until,
-        categories=category,
-        has_code=has_code or None,
-        listed_only=listed_only,
-        include_withdrawn=include_withdrawn,
+        **_filters(since, until, category, has_code, listed_only, include_withdrawn),
     )
     _print_json(asking.to_record(made)) if as_json else typer.echo(str(made), nl=False)
     if made.left_out:
@@ -347,6 +335,25 @@ def export(
     written = _inspect().export(_home(), form, out)
     if out:
         typer.echo(f"{written} papers written to {out}", err=True)
+
+
+def _filters(
+    since: str | None,
+    until: str | None,
+    category: list[str] | None,
+    has_code: bool,
+    listed_only: bool,
+    include_withdrawn: bool,
+) -> dict[str, Any]:
+    """The options that narrow an answer, as `index.Retriever` takes them."""
+    return {
+        "since": since,
+        "until": until,
+        "categories": category,
+        "has_code": has_code or None,
+        "listed_only": listed_only,
+        "include_withdrawn": include_withdrawn,
+    }
 
 
 def _home() -> Path:
