@@ -6,14 +6,15 @@ import json
 import mmap
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from datetime import date
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
-import orjson
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from index.text import Texts, document, text_hash, title_hash
@@ -34,7 +35,6 @@ COLUMNS = {
     "withdrawn": np.bool_,
 }
 """Name to type of each column file: one value a paper."""
-_FIELDS = [f.name for f in fields(Paper)]
 _OF_PAPER, _OF_CATEGORY = "category_papers.npy", "category_spans.npy"
 
 Column = NDArray[Any]
@@ -180,7 +180,7 @@ class Papers:
 
     def _record(self, number: int) -> dict[str, Any]:
         start, end = self._offsets[number], self._offsets[number + 1]
-        record: dict[str, Any] = orjson.loads(self._lines[start:end])
+        record: dict[str, Any] = msgspec.json.decode(self._lines[start:end])
         return record
 
 
@@ -230,16 +230,14 @@ class Filter:
 
 def _line(paper: Paper) -> bytes:
     """The paper as JSON without what is absent, `sources` by source: a seventh is saved."""
-    values = ((name, getattr(paper, name)) for name in _FIELDS)
-    record = {n: v for n, v in values if v is not None and v is not False and v != ()}
     by_source: dict[str, list[str]] = {}
     for name, source in sorted(paper.sources.items()):
         by_source.setdefault(source, []).append(name)
-    record["sources"] = by_source
+    record = replace(paper, sources=by_source)
     try:
-        return orjson.dumps(record, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
-    except TypeError:  # a lone surrogate, as broken JSON can carry, has no UTF-8 form
-        text = json.dumps(record, ensure_ascii=False, sort_keys=True, default=asdict)
+        return record.to_json() + b"\n"
+    except UnicodeEncodeError:  # a lone surrogate, as broken JSON can carry, has no UTF-8 form
+        text = json.dumps(msgspec.to_builtins(record), ensure_ascii=False)
         return text.encode("utf-8", "replace") + b"\n"
 
 

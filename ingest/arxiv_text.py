@@ -33,8 +33,8 @@ _SUFFIX = re.compile(r"(?:Jr|Sr)\.?|I{2,3}|IV")
 
 def letters(text: str) -> str:
     r"""`text` with TeX's accents as letters, `Erd\H{o}s` as Erdős; formulas stay as they are."""
-    if "\\" not in text:
-        return text
+    if "\\" not in text or not _says_letters(text):
+        return text  # as most do: others are taken apart
     parts = _FORMULA.split(text)
     parts[::2] = map(_decoded, parts[::2])
     return "".join(parts)
@@ -50,6 +50,10 @@ def authors(line: str) -> tuple[str, ...]:
         elif not _NO_NAME.fullmatch(name):
             names.append(name.replace("~", " "))
     return tuple(names)
+
+
+def _says_letters(text: str) -> bool:
+    return any(form.search(text) for form in (_ACCENTED, _LETTER, _HELD))
 
 
 def _decoded(text: str) -> str:

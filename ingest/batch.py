@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import NamedTuple
 
-import orjson
+from msgspec.structs import replace
 
 from ingest.merge import merge
 from ingest.paper import Observation, Paper
@@ -48,12 +48,12 @@ def batch_of(seen: Iterable[Observation]) -> Batch:
 
 def observation_row(o: Observation) -> ObservationRow:
     """What `o` said apart from when, and the digest of that."""
-    said = orjson.dumps(o.said() | {"seen_at": ""})
-    digest = hashlib.sha256(said).hexdigest()[:32]
+    said = replace(o, seen_at="").to_json()
+    digest = hashlib.blake2b(said, digest_size=16).hexdigest()
     return (o.arxiv_id, digest, o.source, o.listed_on, o.seen_at, said.decode())
 
 
 def paper_row(paper: Paper) -> PaperRow:
     """The paper as the catalogue keeps it."""
     key = title_key(paper.title or "") or None
-    return (paper.arxiv_id, paper.version, key, orjson.dumps(paper.to_record()).decode())
+    return (paper.arxiv_id, paper.version, key, paper.to_json().decode())

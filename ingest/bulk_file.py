@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
-import orjson
+import msgspec
 
 from ingest.errors import BadInput, MissingExtra
 from ingest.sources.bulk import GZIP, PARQUET, XZ, ZIP
@@ -101,7 +101,7 @@ def _rows(opened: IO[bytes], name: str) -> Iterator[bytes]:
     try:
         for rows in parquet.ParquetFile(opened, pre_buffer=False).iter_batches(500):
             for row in rows.to_pylist():
-                yield orjson.dumps(_with_maps(row)) + b"\n"
+                yield msgspec.json.encode(_with_maps(row)) + b"\n"
     except (ArrowException, TypeError, ValueError) as error:
         raise BadInput(f"{name} is not a Parquet file of records: {error}") from error
 

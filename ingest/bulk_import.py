@@ -19,7 +19,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from ingest.bulk_file import Chunk, chunks
-from ingest.bulk_reader import Read, land_and_read, set_up
+from ingest.bulk_reader import land_and_read, set_up, unpack
 from ingest.errors import BadInput, PaperfeedError
 from ingest.raw import Archive, Raw, moment
 from ingest.record import Tally, add_up, record_landed, record_read
@@ -40,11 +40,11 @@ class Step(NamedTuple):
     read_to: int
     raw: Raw
     """Without its body."""
-    read: Future[Read] | None
+    read: Future[bytes] | None
     """None for one that the archive has already."""
 
 
-Submit = Callable[..., Future[Read]]
+Submit = Callable[..., Future[bytes]]
 
 
 def import_file(
@@ -66,7 +66,7 @@ def import_file(
     with _readers(size) as submit:
         for step in _steps(archive, file, night, submit):
             if step.read:
-                tallies.append(record_read(engine, step.raw, *step.read.result()))
+                tallies.append(record_read(engine, step.raw, *unpack(step.read.result())))
             lines += step.lines
             progress(max(step.read_to - done, 0))
             done = max(step.read_to, done)
@@ -140,7 +140,7 @@ def _readers(size: int) -> Iterator[Submit]:
         pool.shutdown(cancel_futures=True)
 
 
-def _at_once(work: Callable[..., Read], *arguments: object) -> Future[Read]:
-    done: Future[Read] = Future()
+def _at_once(work: Callable[..., bytes], *arguments: object) -> Future[bytes]:
+    done: Future[bytes] = Future()
     done.set_result(work(*arguments))
     return done

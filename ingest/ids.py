@@ -38,10 +38,11 @@ _PREFIX = re.compile(
 )
 _REST_OF_ADDRESS = re.compile(r"(?P<id>[^\s?#]*)(?:[?#]\S*)?")
 _VERSION = r"(?:[vV](?P<version>[1-9][0-9]{0,3}))?"
-_NEW = re.compile(rf"(?P<month>[0-9]{{4}})\.(?P<number>[0-9]{{4,5}}){_VERSION}(?:\.pdf)?")
+_MONTH = "(?P<month>[0-9]{2}(?:0[1-9]|1[0-2]))"
+_NEW = re.compile(rf"{_MONTH}\.(?P<number>[0-9]{{4,5}}){_VERSION}(?:\.pdf)?")
 _OLD = re.compile(
     r"(?P<archive>[a-z]+(?:-[a-z]+)?)(?:\.[A-Za-z-]{2,})?/"
-    rf"(?P<month>[0-9]{{4}})(?P<number>[0-9]{{3}}){_VERSION}(?:\.pdf)?"
+    rf"{_MONTH}(?P<number>[0-9]{{3}}){_VERSION}(?:\.pdf)?"
 )
 
 
@@ -57,8 +58,8 @@ class ArxivId(NamedTuple):
 
 def parse(text: str) -> ArxivId:
     """Read one identifier, bare or in any address that holds it; raises BadInput on all else."""
-    bare = _without_address(text.strip())
-    if new := _NEW.fullmatch(bare):
+    bare = text.strip()
+    if new := _NEW.fullmatch(bare) or _NEW.fullmatch(bare := _without_address(bare)):
         base = _new_style(new["month"], new["number"])
     elif old := _OLD.fullmatch(bare):
         base = _old_style(old["archive"], old["month"], old["number"])
@@ -91,20 +92,15 @@ def _without_address(text: str) -> str:
 def _new_style(month: str, number: str) -> str | None:
     """The base id with as many digits as its month demands (4 before 1501, 5 since)."""
     digits = 4 if month < FIVE_DIGITS_BEGIN else 5
-    fits = len(number.lstrip("0")) <= digits and int(number) > 0
-    if month < NEW_STYLE_BEGINS or not _is_month(month) or not fits:
+    if month < NEW_STYLE_BEGINS or not 0 < int(number) < 10**digits:
         return None
-    return f"{month}.{int(number):0{digits}}"
+    return f"{month}.{number[-digits:]:0>{digits}}"
 
 
 def _old_style(archive: str, month: str, number: str) -> str | None:
     """The base id without its subject class, which arXiv drops too."""
     century = "19" if month >= "9000" else "20"
     in_use = OLD_STYLE_BEGINS <= int(century + month) <= OLD_STYLE_ENDS
-    if archive not in ARCHIVES or not in_use or not _is_month(month) or int(number) == 0:
+    if archive not in ARCHIVES or not in_use or int(number) == 0:
         return None
     return f"{archive}/{month}{number}"
-
-
-def _is_month(yymm: str) -> bool:
-    return 1 <= int(yymm[2:]) <= 12

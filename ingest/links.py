@@ -10,7 +10,7 @@ from ingest.paper import Place, Repo
 
 # What typesetting makes of a hyphen. An em dash is left out: it is punctuation.
 _DASH = "\u2010\u2011\u2012\u2013\u2212"
-_INVISIBLE = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u2060\ufeff"))
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200d\u2060\ufeff]")
 _BREAK = r"[ \t]*\r?\n[ \t]*"
 # No repository is called so: the address ended there, the sentence goes on.
 _NOT_PROSE = (
@@ -141,7 +141,9 @@ def _visible(text: str) -> str:
 
     Searching for addresses is dear.
     """
-    visible = text if text.isascii() else text.translate(_INVISIBLE)
+    if "/" not in text:
+        return ""
+    visible = text if text.isascii() else _INVISIBLE.sub("", text)
     return visible if "github" in visible.lower() else ""
 
 

@@ -6,9 +6,10 @@ fields, its newest answer first. What one answer leaves out never erases what an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from msgspec.structs import asdict, replace
 
 from ingest.links import find_repos, repo_of
 from ingest.paper import Confirmation, Observation, Paper, Repo
@@ -26,6 +27,7 @@ PRINTED = (
     "license",
 )
 LIVING = ("project_page", "upvotes", "keywords", "organization")
+_COPIED = sorted((*PRINTED, *LIVING, "version", "versions"))
 
 _TRUST = {"saved_listing": 0, "huggingface": 1}  # every arXiv source stands above both
 _ARXIV = 2
@@ -36,8 +38,8 @@ _CREDIT = ("oai", "arxiv_api", "arxiv_bulk", "arxiv_catchup", "arxiv_feed", "hug
 
 def merge(arxiv_id: str, observations: Iterable[Observation]) -> Paper:
     """The paper that all `observations` of `arxiv_id` tell together."""
-    seen = list(set(observations))
-    if len(seen) == 1:
+    seen = list(observations)
+    if len(seen) == 1 or len(seen := list(set(seen))) == 1:
         return _alone(arxiv_id, seen[0])
     seen.sort(key=_newest_first, reverse=True)
     trusted = sorted(seen, key=_most_trusted_first, reverse=True)
@@ -62,18 +64,19 @@ def merge(arxiv_id: str, observations: Iterable[Observation]) -> Paper:
 
 def _alone(arxiv_id: str, o: Observation) -> Paper:
     """What one observation merges to: the same in a third of the time (imports have millions)."""
-    names = (*PRINTED, *LIVING, "versions")
-    given = ((name, getattr(o, name)) for name in names)
-    values = {name: value for name, value in given if value is not None and value != ()}
-    sources = dict.fromkeys([*values, "version"] if o.version else values, o.source)
-    sources |= {"listed_on": "huggingface"} if o.listed_on else {}
+    said = asdict(o)
+    values = {n: value for n in _COPIED if (value := said[n]) is not None and value != ()}
+    if not o.version:
+        values.pop("version", None)
+    sources = dict.fromkeys(values, o.source)
+    if o.listed_on:
+        values["listed_on"] = (o.listed_on,)
+        sources = dict(sorted((sources | {"listed_on": "huggingface"}).items()))
     return Paper(
         arxiv_id=arxiv_id,
-        version=o.version or None,
         withdrawn=bool(o.withdrawn),
         repos=_repos(values, [o]),
-        listed_on=(o.listed_on,) if o.listed_on else (),
-        sources=dict(sorted(sources.items())),
+        sources=sources,
         **values,
     )
 
@@ -89,7 +92,7 @@ def confirm(paper: Paper, said: Mapping[str, Confirmation]) -> Paper:
     return replace(paper, repos=_spelled_alike(repos))
 
 
-def _newest_first(o: Observation) -> tuple[str, str, str]:
+def _newest_first(o: Observation) -> tuple[str, str, bytes]:
     return (o.seen_at, o.listed_on or "", o.to_json())
 
 
@@ -141,21 +144,21 @@ def _withdrawn(trusted: list[Observation]) -> bool:
 def _repos(values: dict[str, Any], seen: list[Observation]) -> tuple[Repo, ...]:
     """Every link with its place: Hugging Face's field, project page, comment, abstract."""
     title = values.get("title")
-    listed = _given(seen, lambda o: o.github_by == "user") or _given(seen, lambda _: True)
-    page = repo_of(values.get("project_page") or "")
+    listed = _listed([o for o in seen if o.github])
+    page = repo_of(values["project_page"]) if "project_page" in values else None
     links = [
         *([Repo(listed, "huggingface", own=True)] if listed else []),
         *([Repo(page, "project_page", own=True)] if page else []),
         *find_repos(values.get("comment") or "", "comment", title),
         *find_repos(values.get("abstract") or "", "abstract", title),
     ]
-    return _spelled_alike(links)
+    return _spelled_alike(links) if links else ()
 
 
-def _given(seen: list[Observation], by: Callable[[Observation], bool]) -> str | None:
-    """The newest repository of Hugging Face's own field."""
-    named = (repo_of(o.github) for o in seen if o.github and by(o))
-    return next((name for name in named if name), None)
+def _listed(naming: list[Observation]) -> str | None:
+    """The newest repository of Hugging Face's own field, those that a person filled in first."""
+    naming.sort(key=lambda o: o.github_by != "user")
+    return next((name for o in naming if (name := repo_of(o.github or ""))), None)
 
 
 def _confirmed(repo: Repo, said: Confirmation | None) -> Repo:

@@ -6,18 +6,18 @@ They sort as text, and JSON carries them as they are.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from functools import cache
-from operator import attrgetter
+from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import asdict
 
 Place = Literal["huggingface", "project_page", "comment", "abstract"]
 
 
-@dataclass(frozen=True, slots=True)
-class Repo:
+class Repo(Struct, frozen=True, omit_defaults=True):
     """A GitHub repository and the place where it was found; one repository may stand at several."""
 
     name: str
@@ -48,8 +48,7 @@ class Confirmation(NamedTuple):
     archived: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Paper:
+class Paper(Struct, frozen=True, omit_defaults=True):
     """One arXiv paper, as all its observations together tell it. Absent is None or ()."""
 
     arxiv_id: str
@@ -80,7 +79,7 @@ class Paper:
     upvotes: int | None = None
     keywords: tuple[str, ...] = ()
     organization: str | None = None
-    sources: Mapping[str, str] = field(default_factory=dict)
+    sources: Mapping[str, str] = msgspec.field(default_factory=dict)
     """Field name to the source that its value came from."""
 
     @property
@@ -101,7 +100,7 @@ class Paper:
 
     def to_record(self) -> dict[str, Any]:
         """Every field under its own name, ready for JSON."""
-        record = dict(zip(_PAPER_FIELDS, _paper_values(self), strict=True))
+        record = asdict(self)
         record["repos"] = tuple({**asdict(repo), "url": repo.url} for repo in self.repos)
         record["sources"] = dict(self.sources)
         return record
@@ -109,11 +108,19 @@ class Paper:
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Paper:
         """The inverse of `to_record`."""
-        return cls(**{**_tuples(cls, record), "repos": tuple(map(_repo, record.get("repos", ())))})
+        return msgspec.convert(record, cls)
+
+    def to_json(self) -> bytes:
+        """What is not absent, as one line for `from_json`."""
+        return _encode(self)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Paper:
+        """The inverse of `to_json`."""
+        return _decode_paper(text)
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(Struct, frozen=True, omit_defaults=True):
     """What one source said about one paper at one time; None or () where it said nothing."""
 
     source: str
@@ -146,19 +153,14 @@ class Observation:
     keywords: tuple[str, ...] = ()
     organization: str | None = None
 
-    def said(self) -> dict[str, Any]:
-        """What was said, by field name in alphabetical order."""
-        everything = zip(_OBSERVATION_FIELDS, _observation_values(self), strict=True)
-        return {name: value for name, value in everything if value is not None and value != ()}
-
-    def to_json(self) -> str:
-        """One line, keys sorted, only what was said."""
-        return json.dumps(self.said(), ensure_ascii=False)
+    def to_json(self) -> bytes:
+        """One line with only what was said."""
+        return _encode(self)
 
     @classmethod
-    def from_json(cls, text: str) -> Observation:
+    def from_json(cls, text: str | bytes) -> Observation:
         """The inverse of `to_json`."""
-        return cls(**_tuples(cls, json.loads(text)))
+        return _decode_observation(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,26 +180,6 @@ class Parsed(NamedTuple):
     rejected: tuple[Rejected, ...] = ()
 
 
-# Getters of all at once, since an import of millions asks for nothing else.
-_PAPER_FIELDS = tuple(f.name for f in fields(Paper))
-_OBSERVATION_FIELDS = tuple(sorted(f.name for f in fields(Observation)))
-_paper_values, _observation_values = attrgetter(*_PAPER_FIELDS), attrgetter(*_OBSERVATION_FIELDS)
-
-
-def _repo(entry: Mapping[str, Any]) -> Repo:
-    return Repo(**{key: value for key, value in entry.items() if key != "url"})
-
-
-def _tuples(cls: type, record: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON's lists back to tuples; names that this class does not have are left out."""
-    names = _names(cls)
-    return {
-        key: tuple(value) if isinstance(value, list) else value
-        for key, value in record.items()
-        if key in names
-    }
-
-
-@cache
-def _names(cls: type) -> frozenset[str]:
-    return frozenset(f.name for f in fields(cls))
+_encode = msgspec.json.Encoder().encode
+_decode_paper = msgspec.json.Decoder(Paper).decode
+_decode_observation = msgspec.json.Decoder(Observation).decode

@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from isal import igzip
+
 from ingest.errors import SourceChanged
 
 
@@ -40,7 +42,7 @@ class Archive:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def land(self, raw: Raw, mark: str = "", level: int = 6) -> str:
+    def land(self, raw: Raw, mark: str = "") -> str:
         """Write `raw` durably and give the name it can be read by.
 
         A `mark` of letters and digits, such as a digest, stays in the name, for `marks` to find.
@@ -53,7 +55,7 @@ class Archive:
         while target.exists():
             count += 1
             target = folder / f"{stamp}~{count}.gz"
-        _write_aside(target, _pack(raw, level))
+        _write_aside(target, _pack(raw))
         return target.relative_to(self.path).as_posix()
 
     def read(self, name: str) -> Raw:
@@ -82,9 +84,11 @@ def moment(now: datetime | None = None) -> str:
     return (now or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _pack(raw: Raw, level: int) -> bytes:
+def _pack(raw: Raw) -> bytes:
+    """As gzip packs it, a tenth larger and four times as fast: a bulk file is large."""
     head = {key: value for key, value in asdict(raw).items() if key != "body"}
-    return gzip.compress(json.dumps(head).encode() + b"\n" + raw.body, level, mtime=0)
+    packed: bytes = igzip.compress(json.dumps(head).encode() + b"\n" + raw.body, 3, mtime=0)
+    return packed
 
 
 def _write_aside(target: Path, content: bytes) -> None:

@@ -6,11 +6,11 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, TextIO
 
 import sqlalchemy as sa
+from msgspec.structs import fields
 
 from ingest.catalogue import all_papers, open_catalogue, paper, quarantine
 from ingest.errors import BadInput, MissingExtra, PaperfeedError

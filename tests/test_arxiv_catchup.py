@@ -453,7 +453,7 @@ def only_our_errors(body: bytes) -> None:
     except PaperfeedError:
         return
     for observation in found.parsed.observations:
-        observation.to_json().encode()
+        observation.to_json()
     for rejected in found.parsed.rejected:
         rejected.payload.encode()
 

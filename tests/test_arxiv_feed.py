@@ -336,7 +336,7 @@ def only_our_errors(body: bytes) -> None:
     except PaperfeedError:
         return
     for observation in read.observations:
-        observation.to_json().encode()
+        observation.to_json()
     for rejected in read.rejected:
         rejected.payload.encode()
 

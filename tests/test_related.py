@@ -3,11 +3,12 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from index.related import MODELS_HEADING, Entry, block, entry, parse_block
 from index.retriever import Hit

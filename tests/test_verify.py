@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from data.sample.replay import Fault, Replay
 from ingest import catalogue, ledger
@@ -369,7 +371,7 @@ def replace_failure(site: Site, expected: Verification) -> Verification:
 
 def test_nobody_there_is_a_bad_night_too(site) -> None:
     site.papers_are(listed(1, "a/b"))
-    nobody = replace(site.upstreams, github_api="http://127.0.0.1:1")
+    nobody = dataclasses.replace(site.upstreams, github_api="http://127.0.0.1:1")
     done = verify(site.client, nobody, site.archive, site.engine, NIGHT)
     assert "cannot be reached" in done.failure
 
@@ -422,7 +424,7 @@ def test_the_token_is_sent_and_nowhere_kept(site, caplog) -> None:
         answer(500),
     )
     with Scripted(*script) as server:
-        upstreams = replace(site.upstreams, github_api=server.url)
+        upstreams = dataclasses.replace(site.upstreams, github_api=server.url)
         done = verify(site.client, upstreams, site.archive, site.engine, NIGHT, token=TOKEN)
     record_landed(site.engine, site.archive)
     assert (done.found, done.missing, done.left) == (1, 1, 2)

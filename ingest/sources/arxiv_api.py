@@ -151,9 +151,8 @@ def parse(body: bytes, seen_at: str) -> Parsed:
 
 def says_withdrawn(comment: str, abstract: str) -> bool:
     """Whether arXiv's comment or abstract, each one line, tells that the paper is withdrawn."""
-    if "withdrawn" not in f"{comment} {abstract}".lower():
-        return False
-    return bool(_IN_COMMENT.search(comment) or _IN_ABSTRACT.match(abstract))
+    said = "withdrawn" in comment.lower() and _IN_COMMENT.search(comment)
+    return bool(said or _IN_ABSTRACT.match(abstract))
 
 
 def _ask(

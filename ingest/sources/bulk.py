@@ -8,11 +8,12 @@ export's has the fields of `Paper.to_record`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Any
 
-import orjson
+import msgspec
+from msgspec import Struct
 
 from ingest import arxiv_text, ids
 from ingest.paper import Observation, Parsed, Rejected
@@ -49,6 +50,32 @@ def is_bulk(first_bytes: bytes, name: str) -> bool:
     return begins.startswith((GZIP, ZIP, XZ, PARQUET, b"{"))
 
 
+class _Version(Struct):
+    version: str | None = None
+    created: str | None = None
+
+
+class _Line(Struct, rename={"journal_ref": "journal-ref"}):
+    """What is read of a snapshot's line; everything else in it is passed over."""
+
+    id: str | None = None
+    title: str | None = None
+    abstract: str | None = None
+    comments: str | None = None
+    journal_ref: str | None = None
+    doi: str | None = None
+    license: str | None = None
+    categories: str | None = None
+    authors: str | None = None
+    authors_parsed: list[list[str]] | None = None
+    versions: list[_Version] | None = None
+    update_date: str | None = None
+
+
+_line_of = msgspec.json.Decoder(_Line).decode
+_record_of = msgspec.json.Decoder(dict[str, Any]).decode
+
+
 def parse(body: bytes, seen_at: str) -> Parsed:
     """Every line of `body`; one that is no record of either kind is rejected alone."""
     observations: list[Observation] = []
@@ -56,128 +83,112 @@ def parse(body: bytes, seen_at: str) -> Parsed:
     for line in body.removeprefix(_BYTE_ORDER_MARK).split(b"\n"):
         if not line or line.isspace():
             continue
-        arxiv_id = None
         try:
-            record = _record(line)
-            arxiv_id = _id_of(record)
-            observations += _observations(arxiv_id, record, seen_at)
-        except ValueError as error:
-            rejected.append(Rejected(str(error), line.decode(errors="replace").strip(), arxiv_id))
+            if b'"arxiv_id"' in line:
+                observations += _exported(_record_of(line), seen_at)
+            else:
+                observations.append(_observation(_line_of(line), seen_at))
+        except (ValueError, msgspec.DecodeError, RecursionError) as error:
+            payload = line.decode(errors="replace").strip()
+            rejected.append(Rejected(f"not a record: {error}", payload, _id_in(line)))
     return Parsed(tuple(observations), tuple(rejected))
 
 
-def _record(line: bytes) -> dict[str, Any]:
-    try:
-        record = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise ValueError(f"not JSON: {error.msg}") from None
-    if not isinstance(record, dict):
-        raise ValueError("the line is no object")
-    return record
+def _exported(record: dict[str, Any], seen_at: str) -> list[Observation]:
+    return exported.observations(_base(record.get("arxiv_id")), record, seen_at)
 
 
-def _id_of(record: Mapping[str, Any]) -> str:
-    told = _text(record.get("arxiv_id", record.get("id")))
-    arxiv_id = ids.find(told)
+def _base(told: object) -> str:
+    arxiv_id = ids.find(told) if isinstance(told, str) else None
     if arxiv_id is None:
-        raise ValueError(f"not an arXiv id: {one_line(told)[:80]}")
+        raise ValueError(f"no arXiv id: {told and str(told)[:80]!r}")
     return arxiv_id.base
 
 
-def _observations(arxiv_id: str, record: Mapping[str, Any], seen_at: str) -> list[Observation]:
-    if "arxiv_id" in record:
-        return exported.observations(arxiv_id, record, seen_at)
-    return [_observation(arxiv_id, record, seen_at)]
+def _id_in(line: bytes) -> str | None:
+    """The paper that a line refused is about, where it tells."""
+    try:
+        record = _record_of(line)
+        return _base(record.get("arxiv_id", record.get("id")))
+    except (ValueError, msgspec.DecodeError, RecursionError):
+        return None
 
 
-def _observation(arxiv_id: str, record: Mapping[str, Any], seen_at: str) -> Observation:
-    title, abstract = _line(record.get("title")), _line(record.get("abstract"))
+def _observation(line: _Line, seen_at: str) -> Observation:
+    title, abstract, comment = _clean(line.title), _clean(line.abstract), _clean(line.comments)
+    arxiv_id = _base(line.id)
     if title is None:
         raise ValueError("no title")
-    comment = _line(record.get("comments"))
-    history = _history(record.get("versions"))
-    newest = max(history, default=None)
-    dated = ((number, moment) for number, moment in history.items() if moment)
+    history = _history(line.versions or [])
     return Observation(
         source=SOURCE,
         arxiv_id=arxiv_id,
-        seen_at=_true_at(record.get("update_date"), seen_at),
-        version=newest,
+        seen_at=_true_at(line.update_date, seen_at),
+        version=history[-1][0] if history else None,
         title=title,
         abstract=abstract,
-        authors=_authors(record.get("authors_parsed"), record.get("authors")),
-        categories=_words(record.get("categories")),
-        published=history.get(1),
-        updated=history[newest] if newest else None,
-        versions=tuple(f"v{number} {moment}" for number, moment in sorted(dated)),
+        authors=_authors(line.authors_parsed or []) or arxiv_text.authors(line.authors or ""),
+        categories=_words(line.categories or ""),
+        published=next((moment for number, moment in history if number == 1), None),
+        updated=history[-1][1] if history else None,
+        versions=tuple(f"v{number} {moment}" for number, moment in history if moment),
         comment=comment,
-        journal_ref=_line(record.get("journal-ref")),
-        doi=_line(record.get("doi")),
-        license=_line(record.get("license")),
+        journal_ref=_clean(line.journal_ref),
+        doi=_clean(line.doi),
+        license=_clean(line.license),
         withdrawn=says_withdrawn(comment or "", abstract or ""),
     )
 
 
-def _true_at(update_date: object, seen_at: str) -> str:
+def _true_at(update_date: str | None, seen_at: str) -> str:
     """The end of the day of the record's last change, the newest moment that it tells of.
 
     A snapshot may be months old when it is imported: whatever another source said since then is
     newer.
     """
     try:
-        day = str(date.fromisoformat(_text(update_date)[:10]))
+        day = date.fromisoformat((update_date or "")[:10]).isoformat()
     except ValueError:
         return seen_at
     return min(f"{day}T23:59:59.999999Z", seen_at)
 
 
-def _history(told: object) -> dict[int, str | None]:
-    """Version to the moment it was submitted at."""
+def _history(versions: list[_Version]) -> list[tuple[int, str | None]]:
+    """Each version and the moment it was submitted at, oldest first."""
     history = {}
-    versions = told if isinstance(told, list) else []
-    for version in (one for one in versions if isinstance(one, dict)):
-        number = _NUMBER.fullmatch(_text(version.get("version")))
-        if number:
-            history[int(number[1])] = _moment(_text(version.get("created")))
-    return history
+    for told in versions:
+        if number := _NUMBER.fullmatch(told.version or ""):
+            history[int(number[1])] = _moment(told.created or "")
+    return sorted(history.items())
 
 
 def _moment(created: str) -> str | None:
     """`Mon, 2 Apr 2007 19:18:42 GMT` (or a moment in ISO 8601) as a moment, None for no such."""
     if told := _CREATED.fullmatch(created):
         day, month, year, time = told.groups()
-        created = f"{year}-{_MONTHS.get(month)}-{day:0>2}T{time}"
+        created = f"{year}-{_MONTHS.get(month)}-{day:0>2}T{time}Z"
     try:
         moment = datetime.fromisoformat(created)
+        if told:
+            return created
         utc = moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
     except (ValueError, OverflowError):
         return None
     return utc.isoformat(timespec="seconds") + "Z"
 
 
-def _authors(parsed: object, line: object) -> tuple[str, ...]:
-    """The names, which arXiv has taken apart already, else those in the one line of all."""
-    names = map(_name, parsed) if isinstance(parsed, list) else ()
-    return tuple(filter(None, names)) or arxiv_text.authors(_text(line))
+def _authors(parsed: list[list[str]]) -> tuple[str, ...]:
+    """The names, taken apart to `[key name, forenames, suffix, affiliation ...]`, as people say."""
+    names = (f"{name[1]} {name[0]} {name[2]}" for name in parsed if len(name) > 2)
+    return tuple([clean for name in names if (clean := _clean(name))])
 
 
-def _name(parts: object) -> str:
-    """`[key name, forenames, suffix, affiliation ...]` as people say it."""
-    if not isinstance(parts, list) or len(parts) < 3:
-        return ""
-    key, fore, suffix = parts[:3]
-    if not (type(key) is type(fore) is type(suffix) is str):
-        return ""
-    return one_line(arxiv_text.letters(f"{fore} {key} {suffix}"))
+@lru_cache(maxsize=4096)
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(one_line(text).split()))
 
 
-def _words(told: object) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(one_line(_text(told)).split()))
-
-
-def _line(told: object) -> str | None:
-    return one_line(arxiv_text.letters(_text(told))) or None
-
-
-def _text(told: object) -> str:
-    return told if isinstance(told, str) else ""
+def _clean(text: str | None) -> str | None:
+    if not text:
+        return None
+    return one_line(arxiv_text.letters(text) if "\\" in text else text) or None
