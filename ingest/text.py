@@ -16,7 +16,7 @@ _UNSEEN = re.compile(
 )
 # What somebody's terminal, editor or `str.splitlines` takes for the end of a line; and tabs.
 _BREAK = re.compile(r"\r\n|[\t-\r\x1c-\x1f\x85\u2028\u2029]")
-_NO_LETTERS = dict.fromkeys(code for code in range(128) if not chr(code).isalnum())
+_NO_LETTERS = bytes(code for code in range(128) if not chr(code).isalnum())
 
 
 def one_line(text: str) -> str:
@@ -38,6 +38,6 @@ def exact_line(text: str) -> str:
 def title_key(title: str) -> str:
     """What two spellings of one title share: its letters and digits, without accents and case."""
     if title.isascii():
-        return title.lower().translate(_NO_LETTERS)
+        return title.lower().encode().translate(None, _NO_LETTERS).decode()
     folded = unicodedata.normalize("NFKD", title).casefold()
     return "".join(filter(str.isalnum, unicodedata.normalize("NFKD", folded)))

@@ -179,8 +179,8 @@ def _moment(created: str) -> str | None:
 
 def _authors(parsed: list[list[str]]) -> tuple[str, ...]:
     """The names, taken apart to `[key name, forenames, suffix, affiliation ...]`, as people say."""
-    names = (f"{name[1]} {name[0]} {name[2]}" for name in parsed if len(name) > 2)
-    return tuple([clean for name in names if (clean := _clean(name))])
+    names = [f"{name[1]} {name[0]} {name[2]}" for name in parsed if len(name) > 2]
+    return tuple(filter(None, map(_clean, names)))
 
 
 @lru_cache(maxsize=4096)
