@@ -21,6 +21,7 @@ from ingest.http import Client, Response
 from ingest.paper import Observation, Parsed, Rejected
 from ingest.text import one_line
 from ingest.upstreams import Upstreams
+from ingest.withdrawn import says_withdrawn
 
 SOURCE = "arxiv_api"
 BATCH = 100
@@ -33,24 +34,6 @@ SILENCE_SECONDS = 100.0
 
 _ATOM = "{http://www.w3.org/2005/Atom}"
 _TOTAL = "{http://a9.com/-/spec/opensearch/1.1/}totalResults"
-
-# Comments say it in a thousand ways: of 313 withdrawn papers found by these words among 120,000
-# records, the first form has nearly all. "Withdrawn from" a conference is another matter.
-_PAPER = r"(?:paper|article|submission|manuscript|preprint|work|version|report|thesis|draft|note)s?"
-_IS = r"(?:(?:has|have|had) been|is being|is|was) (?:\w+ly )?"
-_STATED = (
-    rf"(?<!version of )(?:this|the|our) (?:current |present )?{_PAPER} {_IS}withdrawn\b(?! from\b)"
-)
-_BY = r"withdrawn by (?:the )?(?:authors?|arxiv)\b"
-_BARE = (
-    rf"(?:^|[.:] )(?:{_PAPER} )?(?:{_IS})?(?:administratively )?withdrawn"
-    r"(?= ?(?:$|[.,:;(-]|(?:due|by|because|as|since|for|pending|until|in|at|to|after)\b))"
-)
-_IN_COMMENT = re.compile(
-    rf"\b{_STATED}|\b{_BY}|{_BARE}|\bhave withdrawn (?:this|the) {_PAPER}\b", re.IGNORECASE
-)
-# An abstract may be about withdrawals: there it counts only as the very first words.
-_IN_ABSTRACT = re.compile(rf"\W*(?:{_STATED}|(?:this {_PAPER} )?{_BY})", re.IGNORECASE)
 
 
 class Slice(NamedTuple):
@@ -147,12 +130,6 @@ def parse(body: bytes, seen_at: str) -> Parsed:
         tuple(one for one in read if isinstance(one, Observation)),
         tuple(one for one in read if isinstance(one, Rejected)),
     )
-
-
-def says_withdrawn(comment: str, abstract: str) -> bool:
-    """Whether arXiv's comment or abstract, each one line, tells that the paper is withdrawn."""
-    said = "withdrawn" in comment.lower() and _IN_COMMENT.search(comment)
-    return bool(said or _IN_ABSTRACT.match(abstract))
 
 
 def _ask(

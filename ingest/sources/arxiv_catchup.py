@@ -18,9 +18,9 @@ from ingest import ids
 from ingest.errors import SourceChanged
 from ingest.http import Client, Response
 from ingest.paper import Observation, Parsed, Rejected
-from ingest.sources.arxiv_api import says_withdrawn
 from ingest.text import one_line
 from ingest.upstreams import Upstreams
+from ingest.withdrawn import says_withdrawn
 
 SOURCE = "arxiv_catchup"
 DAYS_KEPT = 90

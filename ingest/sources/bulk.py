@@ -18,8 +18,8 @@ from msgspec import Struct
 from ingest import arxiv_text, ids
 from ingest.paper import Observation, Parsed, Rejected
 from ingest.sources import exported
-from ingest.sources.arxiv_api import says_withdrawn
 from ingest.text import one_line
+from ingest.withdrawn import says_withdrawn
 
 KIND = "bulk"
 """Of a chunk of lines in the archive."""

@@ -13,8 +13,8 @@ from lxml import etree  # type: ignore[import-untyped]  # ships no types
 from ingest import arxiv_text, ids
 from ingest.errors import SourceChanged
 from ingest.paper import Observation, Rejected
-from ingest.sources.arxiv_api import says_withdrawn
 from ingest.text import one_line
+from ingest.withdrawn import says_withdrawn
 
 SOURCE = "oai"
 
