@@ -42,6 +42,17 @@ Column = NDArray[Any]
 Mask = NDArray[np.bool_]
 
 
+class _Head(msgspec.Struct):
+    """What of a line most readers want."""
+
+    arxiv_id: str
+    title: str
+    abstract: str | None = None
+
+
+_head_of = msgspec.json.Decoder(_Head).decode
+
+
 class Records:
     """Writes the papers, given one by one in id order, and remembers what the columns need."""
 
@@ -50,7 +61,8 @@ class Records:
         self._file = (folder / PAPERS).open("wb")
         self._offsets = array("q", [0])
         self._ids: list[str] = []
-        self._columns: dict[str, list[int]] = {name: [] for name in COLUMNS}
+        self._rows: list[tuple[int, ...]] = []
+        """Of each paper the values of COLUMNS."""
         self._categories: dict[str, array[int]] = {}
         self._digest = blake2b(digest_size=16)
         self.untitled = 0
@@ -78,8 +90,9 @@ class Records:
         self._file.close()
         np.save(self._folder / OFFSETS, np.array(self._offsets, np.int64))
         np.save(self._folder / IDS, np.array(self._ids, np.bytes_))
-        for name, kind in COLUMNS.items():
-            np.save(self._folder / f"{name}.npy", np.array(self._columns[name], kind))
+        table = np.array(self._rows, [*COLUMNS.items()])
+        for name in COLUMNS:
+            np.save(self._folder / f"{name}.npy", table[name])
         self._save_categories()
         return self._digest.hexdigest()
 
@@ -88,21 +101,20 @@ class Records:
         self._file.close()
 
     def _remember(self, paper: Paper) -> None:
-        number = len(self._ids)
         listed = _ordinal(min(paper.listed_on, default=None))
-        values = {
-            "title": title_hash(paper.title or ""),
-            "text": text_hash(document(paper.title, paper.abstract)),
-            "day": _ordinal(paper.published) or listed,
-            "listed_day": listed,
-            "has_code": paper.repo is not None,
-            "has_abstract": bool(paper.abstract),
-            "withdrawn": paper.withdrawn,
-        }
-        for name, value in values.items():
-            self._columns[name].append(value)
+        self._rows.append(
+            (
+                title_hash(paper.title or ""),
+                text_hash(document(paper.title, paper.abstract)),
+                _ordinal(paper.published) or listed,
+                listed,
+                paper.repo is not None,
+                bool(paper.abstract),
+                paper.withdrawn,
+            )
+        )
         for category in dict.fromkeys(paper.categories):
-            self._categories.setdefault(category, array("i")).append(number)
+            self._categories.setdefault(category, array("i")).append(len(self._ids))
         self._ids.append(paper.arxiv_id)
 
     def _save_categories(self) -> None:
@@ -119,7 +131,8 @@ class Papers:
 
     def __init__(self, folder: Path) -> None:
         """Map the files; raises OSError or ValueError where one is damaged."""
-        self._offsets = np.load(folder / OFFSETS, mmap_mode="r")
+        # As a plain array: one that is mapped takes four times as long to give a number.
+        self._offsets = np.asarray(np.load(folder / OFFSETS, mmap_mode="r"))
         self._ids = np.load(folder / IDS, mmap_mode="r")
         self._columns = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in COLUMNS}
         self._category_names: list[str] = json.loads((folder / CATEGORIES).read_bytes())
@@ -132,7 +145,7 @@ class Papers:
         return len(self._ids)
 
     def __getitem__(self, number: int) -> Paper:
-        record = self._record(number)
+        record = msgspec.json.decode(self._line(number))
         by_source = record.get("sources", {})
         told = sorted((name, source) for source, names in by_source.items() for name in names)
         return Paper.from_record({**record, "sources": dict(told)})
@@ -140,8 +153,8 @@ class Papers:
     def texts(self, numbers: Iterable[int] | None = None) -> Iterator[Texts]:
         """The texts of the papers with these row numbers, else of all, in order."""
         for number in range(len(self)) if numbers is None else numbers:
-            record = self._record(number)
-            yield Texts(record["title"], document(record["title"], record.get("abstract")))
+            head = _head_of(self._line(number))
+            yield Texts(head.title, document(head.title, head.abstract))
 
     def find(self, arxiv_id: str) -> int | None:
         """The row number of a base id, None where it is not held."""
@@ -164,7 +177,7 @@ class Papers:
         """The first id that is not its record's own, or not above the one before; None if none."""
         before = b""
         for number, held in enumerate(self._ids):
-            if held <= before or self._record(number)["arxiv_id"].encode() != held:
+            if held <= before or _head_of(self._line(number)).arxiv_id.encode() != held:
                 return bytes(held).decode("utf-8", "replace")
             before = held
         return None
@@ -178,10 +191,8 @@ class Papers:
                 mask[self._category_papers[span]] = True
         return mask
 
-    def _record(self, number: int) -> dict[str, Any]:
-        start, end = self._offsets[number], self._offsets[number + 1]
-        record: dict[str, Any] = msgspec.json.decode(self._lines[start:end])
-        return record
+    def _line(self, number: int) -> bytes:
+        return self._lines[self._offsets[number] : self._offsets[number + 1]]
 
 
 @dataclass(frozen=True, slots=True)
