@@ -147,7 +147,9 @@ def answers(
     with progress("papers indexed", len(papers)) as advance:
         kept = (paper for paper in papers if paper)
         publish(home / "index", kept, encoder, cache, progress=advance)
-    ways = _Ways(corpus, Retriever.open(home, encoder=open_encoder), cache)
+    again = os.environ.get("PAPERFEED_RERANKER")
+    retriever = Retriever.open(home, encoder=open_encoder, reranker=again)
+    ways = _Ways(corpus, retriever, cache)
     return {name: [way(case) for case in cases] for name, way in ways.named().items()}
 
 

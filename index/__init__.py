@@ -35,8 +35,8 @@ __all__ = [
 def related_papers(query: str, k: int = 3, path: str | Path | None = None) -> list[Hit]:
     """The k best papers for a prompt about `query`, from the snapshot at `path`.
 
-    Without a path: the home that PAPERFEED_HOME names, else `./data`. Raises BadInput,
-    SnapshotError.
+    Without a path: the home that PAPERFEED_HOME names, else `./data`. Reranked where
+    PAPERFEED_RERANKER names a cross-encoder. Raises BadInput, SnapshotError.
     """
     return _retriever(path).related_papers(query, k)
 
@@ -52,4 +52,4 @@ def _retriever(path: str | Path | None) -> Retriever:
 
 @lru_cache(maxsize=4)
 def _opened(home: Path) -> Retriever:
-    return Retriever.open(home)
+    return Retriever.open(home, reranker=os.environ.get("PAPERFEED_RERANKER"))

@@ -57,13 +57,14 @@ def prompt_at(
     budget: int | None,
     tokenizer: str | None,
     drop_suspicious: bool,
+    reranker: str | None = None,
     **narrowing: Unpack[Narrowing],
 ) -> Prompt:
     """`prompt_for` with what is named opened: a home or snapshot, a catalogue, a tokenizer.
 
     Without a catalogue the bundled one, without a tokenizer the one of the snapshot's encoder.
     """
-    retriever = Retriever.open(path)
+    retriever = Retriever.open(path, reranker=reranker)
     own = snapshot.locate(path) / ENCODER
     count = token_counter(tokenizer or own) if budget else None
     return prompt_for(

@@ -10,8 +10,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-DENSE_WEIGHT = 0.6
-"""In `fuse`: what the dense score counts for; the words' score counts for the rest."""
 WORDS = 3.0
 """What the best match of words counts for, in spreads of the index's inner products."""
 LEAST_SPREAD = 0.01
@@ -79,29 +77,15 @@ def rank(
     return Ranking(rows[order], scores[order].clip(0, 1))
 
 
-def fuse(dense: Ranking, lexical: Ranking, weight: float = DENSE_WEIGHT) -> Ranking:
-    """Both rankings' rows by the weighted sum of their min-max scores, in [0, 1].
+def reorder(ranking: Ranking, scores: NDArray[np.float64]) -> Ranking:
+    """The ranking with its first rows in the order of new scores in [0, 1], one for each of them.
 
-    For a handful of texts, of which each ranking holds all that it can; a row that one ranking
-    does not hold gets that ranking's lowest score, 0.
+    The rest follow in the order they had, and score no more than the last of the first.
     """
-    rows = either(dense.rows, lexical.rows)
-    scores = np.zeros(len(rows), np.float32)
-    for ranking, share in ((dense, weight), (lexical, 1 - weight)):
-        scores[np.searchsorted(rows, ranking.rows)] += share * min_max(ranking.scores)
-    order = np.argsort(-scores, kind="stable")
-    return Ranking(rows[order], scores[order])
-
-
-def min_max(scores: Scores) -> Scores:
-    """The scores stretched over [0, 1]; all 1 where they are all the same."""
-    if not len(scores):
-        return scores
-    low, high = scores.min(), scores.max()
-    if high <= low:
-        return np.ones_like(scores)
-    stretched: Scores = (scores - low) / (high - low)
-    return stretched
+    order, count = np.argsort(-scores, kind="stable"), len(scores)
+    rows = np.concatenate([ranking.rows[order], ranking.rows[count:]])
+    falling = np.concatenate([scores[order], ranking.scores[count:]]).astype(np.float32)
+    return Ranking(rows, np.minimum.accumulate(falling))
 
 
 def fold(ranking: Ranking, titles: NDArray[np.uint64]) -> Ranking:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from index.fusion import Ranking, fuse, top
+from index.fusion import rank
 from index.lexical import asked, tokens
-from index.postings import K1, B
+from index.postings import sums_of_few
 from index.retriever import Opened, Retriever
 from index.text import document
 from ingest import ids
@@ -106,19 +105,16 @@ class ModelSearch:
         self._known: _Known | None = None
 
     def search(self, question: str, k: int = 1) -> list[Recommendation]:
-        """The k best models, best first: meaning and words fused as they are for papers."""
-        opened, known = self._ready()
+        """The k best models, best first: meaning and words scored as they are for papers."""
         if not self._models or k < 1:
             return []
-        cosines = known.rows @ opened.encoder.encode(question)
-        nearest = np.argsort(-cosines, kind="stable")
-        best = fuse(
-            Ranking(nearest, cosines[nearest]), top(known.words.scores(question), len(cosines))
-        )
+        opened, known = self._ready()
+        row, words = opened.encoder.encode(question), sums_of_few(known.words, asked(question))
+        best = rank(np.arange(len(words)), known.rows, row, words, opened.words_weight)
         found = zip(best.rows[:k].tolist(), best.scores[:k].tolist(), strict=True)
         return [
-            Recommendation(self._models[row], score, rank)
-            for rank, (row, score) in enumerate(found, 1)
+            Recommendation(self._models[number], score, place)
+            for place, (number, score) in enumerate(found, 1)
         ]
 
     def _ready(self) -> tuple[Opened, _Known]:
@@ -128,31 +124,12 @@ class ModelSearch:
         return opened, known
 
 
-class _Words:
-    """BM25 over a few texts, in memory."""
-
-    def __init__(self, texts: Sequence[str]) -> None:
-        self._counts = [Counter(tokens(text)) for text in texts]
-        lengths = np.array([count.total() for count in self._counts], np.float32)
-        self._norm = K1 * (1 - B + B * lengths / max(1.0, float(lengths.mean())))
-
-    def scores(self, question: str) -> NDArray[np.float32]:
-        """(n,) the score of each text, 0 where it shares no word with the question."""
-        total = np.zeros(len(self._counts), np.float32)
-        for stem in asked(question):
-            often = np.array([count[stem] for count in self._counts], np.float32)
-            held = int((often > 0).sum())
-            rarity = math.log(1 + (len(often) - held + 0.5) / (held + 0.5))
-            total += rarity * often / (often + self._norm)
-        return total
-
-
 class _Known(NamedTuple):
-    """What a snapshot tells of the models: (n, d) rows, and the words of their texts."""
+    """What a snapshot tells of the models: (n, d) rows, and the stems of their texts, counted."""
 
     snapshot: str
     rows: NDArray[np.float32]
-    words: _Words
+    words: list[Counter[str]]
 
 
 def _known(opened: Opened, models: Sequence[Model]) -> _Known:
@@ -163,7 +140,7 @@ def _known(opened: Opened, models: Sequence[Model]) -> _Known:
             paper = opened.papers[number]
             texts[place] += "\n" + document(paper.title, paper.abstract)
             rows[place] = opened.vectors.rows(np.array([number]))[0]
-    return _Known(opened.name, rows, _Words(texts))
+    return _Known(opened.name, rows, [Counter(tokens(text)) for text in texts])
 
 
 def _row_number(opened: Opened, model: Model) -> int | None:

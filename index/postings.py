@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 from array import array
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -153,6 +154,15 @@ class Postings:
         return None
 
 
+def sums_of_few(documents: Sequence[Counter[str]], stems: Sequence[str]) -> Scores:
+    """(n,) `Postings.sums` over a handful of documents, counted in memory and without scipy."""
+    often = np.array([[count[stem] for stem in stems] for count in documents], np.float32)
+    damping = _damping(np.array([count.total() for count in documents]))
+    rarity = _rarity((often > 0).sum(axis=0), len(documents))
+    scores: Scores = (rarity * often / (often + damping[:, None])).sum(axis=1)
+    return scores
+
+
 def _sorted(counted: Counted) -> tuple[csc_array, list[str]]:
     """The counts by stem, stems in the order of their bytes and only those that stand anywhere."""
     lists = counted.counts.tocsc()
@@ -168,10 +178,21 @@ def _scores(lists: csc_array) -> Scores:
     """What each entry scores: idf * tf / (tf + k1 * (1 - b + b * length / mean length))."""
     documents = lists.shape[0]
     lengths = np.bincount(lists.indices, weights=lists.data, minlength=documents)
-    damping = K1 * (1 - B + B * lengths / max(lengths.mean() if documents else 0, 1e-9))
     holding = np.diff(lists.indptr)
-    rarity = np.log1p((documents - holding + 0.5) / (holding + 0.5)).astype(np.float32)
     often = lists.data.astype(np.float32)
-    scores: Scores = often / (often + damping.astype(np.float32)[lists.indices])
-    scores *= np.repeat(rarity, holding)
+    scores: Scores = often / (often + _damping(lengths)[lists.indices])
+    scores *= np.repeat(_rarity(holding, documents), holding)
     return scores
+
+
+def _damping(lengths: NDArray[Any]) -> Scores:
+    """(n,) what documents of these lengths add to how often a stem stands in them."""
+    mean = max(lengths.mean() if len(lengths) else 0, 1e-9)
+    damping: Scores = (K1 * (1 - B + B * lengths / mean)).astype(np.float32)
+    return damping
+
+
+def _rarity(holding: NDArray[Any], documents: int) -> Scores:
+    """(m,) what stems weigh that so many documents hold."""
+    rarity: Scores = np.log1p((documents - holding + 0.5) / (holding + 0.5)).astype(np.float32)
+    return rarity

@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from index import related, snapshot
-from index.fusion import POOL, Ranking, either, fold, rank, top, words_weight
+from index.fusion import POOL, Ranking, Row, Scores, either, fold, rank, reorder, top, words_weight
 from index.lexical import Lexical, asked, tokens
 from index.records import Filter, Mask, Papers
+from index.reranker import READ_AGAIN, Reranker
 from index.snapshot import CURRENT, ENCODER, LEXICAL, VECTORS
 from index.text import document
 from index.vectors import Vectors
@@ -85,8 +86,8 @@ class Opened:
     def __init__(self, folder: Path, open_encoder: OpenEncoder, before: Opened | None) -> None:
         """Open the folder; raises SnapshotMissing, SnapshotMismatch, SnapshotCorrupt."""
         self.name = folder.name
-        self.manifest = snapshot.check(folder)
         try:
+            self.manifest = snapshot.check(folder)
             self.papers = Papers(folder)
             self.vectors = Vectors.load(folder / VECTORS, self.manifest.faiss)
             self.words = Lexical(folder / LEXICAL)
@@ -101,34 +102,41 @@ class Opened:
             theirs = self.manifest.encoder_digest
             raise snapshot.mismatch(folder, "encoder digest", theirs, self.encoder.digest)
 
-    def ask(self, query: str, row: NDArray[np.float32], k: int, allowed: Mask) -> list[Hit]:
-        """The best k papers for a question by meaning and words together."""
-        return self._hits(row, self.words.sums(asked(query)), k, allowed)
+    def ask(
+        self, query: str, row: Row, k: int, allowed: Mask, reranker: Reranker | None
+    ) -> list[Hit]:
+        """The best k papers for a question by meaning and words together, the first read again."""
+        words = self.words.sums(asked(query))
+        best = self._best(row, words, max(k, READ_AGAIN) if reranker else k, allowed)
+        if reranker:
+            texts = self.papers.texts(best.rows[:READ_AGAIN].tolist())
+            best = reorder(best, reranker.scores(query, [text.document for text in texts]))
+        return self._hits(best, k)
 
     def like(self, number: int, k: int, allowed: Mask) -> list[Hit]:
         """The best k papers by meaning and words, the paper itself and its copies left out."""
         row, paper = self.vectors.rows(np.array([number]))[0], self.papers[number]
         title, text = paper.title or "", document(paper.title, paper.abstract)
         words = self.words.sums([*tokens(title), *self.words.telling(text, TELLING)])
-        return self._hits(row, words, k, allowed & (self.titles != self.titles[number]))
+        allowed = allowed & (self.titles != self.titles[number])
+        return self._hits(self._best(row, words, k, allowed), k)
 
-    def _ranked(
-        self, row: NDArray[np.float32], words: NDArray[np.float32], pool: int, allowed: Mask
-    ) -> Ranking:
+    def _ranked(self, row: Row, words: Scores, pool: int, allowed: Mask) -> Ranking:
         nearest, _ = self.vectors.search(row, pool, allowed)
         rows = either(nearest, top(words, pool).rows)
         return rank(rows, self.vectors.rows(rows), row, words[rows], self.words_weight)
 
-    def _hits(
-        self, row: NDArray[np.float32], words: NDArray[np.float32], k: int, allowed: Mask
-    ) -> list[Hit]:
-        """The first k, from a pool widened until folding copies leaves k, or nothing is left."""
+    def _best(self, row: Row, words: Scores, k: int, allowed: Mask) -> Ranking:
+        """At least k, from a pool widened until folding copies leaves k, or nothing is left."""
         words = np.where(allowed, words, 0)
         pool, there = max(POOL, 2 * k), int(allowed.sum())
         best = fold(self._ranked(row, words, pool, allowed), self.titles)
         while len(best.rows) < k and pool < there:
             pool *= 4
             best = fold(self._ranked(row, words, pool, allowed), self.titles)
+        return best
+
+    def _hits(self, best: Ranking, k: int) -> list[Hit]:
         pairs = zip(best.rows[:k].tolist(), best.scores[:k].tolist(), strict=True)
         return [Hit(self.papers[row], score, rank) for rank, (row, score) in enumerate(pairs, 1)]
 
@@ -139,24 +147,32 @@ class Retriever:
     Safe to use from many threads: each answer comes from one whole snapshot.
     """
 
-    def __init__(self, path: Path, open_encoder: OpenEncoder) -> None:
+    def __init__(self, path: Path, open_encoder: OpenEncoder, reranker: Reranker | None) -> None:
         self._path = path
         self._open_encoder = open_encoder
+        self._reranker = reranker
         self._home = snapshot.index_home(path)
         self._swapping = threading.Lock()
         self._stamp = self._read_stamp()
         self._opened = Opened(snapshot.locate(path), open_encoder, None)
 
     @classmethod
-    def open(cls, path: str | Path = "data", *, encoder: OpenEncoder | None = None) -> Retriever:
+    def open(
+        cls,
+        path: str | Path = "data",
+        *,
+        encoder: OpenEncoder | None = None,
+        reranker: str | Path | None = None,
+    ) -> Retriever:
         """Open a snapshot folder, or the current snapshot of an index home or a paperfeed home.
 
-        `encoder` opens a snapshot's `encoder/` folder, in place of ONNX Runtime. Raises
-        SnapshotMissing, SnapshotMismatch, SnapshotCorrupt.
+        `encoder` opens a snapshot's `encoder/` folder, in place of ONNX Runtime. `reranker` is a
+        cross-encoder, by folder or name, that reads the first papers found for a question again;
+        see `index.reranker`. Raises SnapshotMissing, SnapshotMismatch, SnapshotCorrupt.
         """
         if encoder is None:
             encoder = _onnx_encoder()
-        return cls(Path(path), encoder)
+        return cls(Path(path), encoder, Reranker(str(reranker)) if reranker else None)
 
     @property
     def snapshot(self) -> str:
@@ -191,10 +207,11 @@ class Retriever:
         allowed = wanted.mask(opened.papers)
         many = len(asked) > 1
         rows = opened.encoder.encode_many(asked) if many else [opened.encoder.encode(asked[0])]
-        return [opened.ask(query, row, k, allowed) for query, row in zip(asked, rows, strict=True)]
+        pairs = zip(asked, rows, strict=True)
+        return [opened.ask(query, row, k, allowed, self._reranker) for query, row in pairs]
 
     def similar(self, arxiv_id: str, k: int = 10, **narrowing: Unpack[Narrowing]) -> list[Hit]:
-        """The k papers most like a paper, itself left out. Raises BadInput."""
+        """The k papers most like a paper, itself left out; never reranked. Raises BadInput."""
         wanted = Filter(**narrowing)
         _check_count(k)
         opened = self._newest()
@@ -210,9 +227,10 @@ class Retriever:
         wanted, question = Filter(**narrowing), _question(query)
         _check_count(k)
         opened = self._newest()
-        allowed, told = wanted.mask(opened.papers), opened.papers.column("has_abstract")
+        allowed = wanted.mask(opened.papers)
+        told = allowed & opened.papers.column("has_abstract")
         row = opened.encoder.encode(question)
-        return opened.ask(question, row, k, allowed & told) or opened.ask(question, row, k, allowed)
+        return opened.ask(question, row, k, told if told.any() else allowed, self._reranker)
 
     def related_papers_block(self, query: str, k: int = 3, **narrowing: Unpack[Narrowing]) -> str:
         """The "Related Papers" block of a prompt; see `index.related.block`. Raises BadInput."""

@@ -41,6 +41,14 @@ Categories = Annotated[
 HasCode = Annotated[bool, typer.Option("--has-code", help="Only papers with a repository.")]
 ListedOnly = Annotated[bool, typer.Option("--listed-only", help="Only Daily Papers.")]
 Withdrawn = Annotated[bool, typer.Option("--include-withdrawn", help="Withdrawn papers too.")]
+RerankedBy = Annotated[
+    str | None,
+    typer.Option(
+        "--reranker",
+        envvar="PAPERFEED_RERANKER",
+        help="A cross-encoder that reads the first papers again: a folder or hub name.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of text.")]
 
 
@@ -181,10 +189,11 @@ def related(
     has_code: HasCode = False,
     listed_only: ListedOnly = False,
     include_withdrawn: Withdrawn = False,
+    reranker: RerankedBy = None,
     as_json: AsJson = False,
 ) -> None:
     """Print the Related Papers block for a question."""
-    retriever = _retriever()
+    retriever = _retriever(reranker)
     filters = _filters(since, until, category, has_code, listed_only, include_withdrawn)
     if as_json:
         _print_hits(retriever.related_papers(query, k, **filters))
@@ -215,6 +224,7 @@ def prompt(
     has_code: HasCode = False,
     listed_only: ListedOnly = False,
     include_withdrawn: Withdrawn = False,
+    reranker: RerankedBy = None,
     as_json: AsJson = False,
 ) -> None:
     """Print the whole prompt for a question: tasks, recommended models, related papers."""
@@ -228,6 +238,7 @@ def prompt(
         budget=budget,
         tokenizer=tokenizer,
         drop_suspicious=drop_suspicious,
+        reranker=reranker,
         **_filters(since, until, category, has_code, listed_only, include_withdrawn),
     )
     _print_json(asking.to_record(made)) if as_json else typer.echo(str(made), nl=False)
@@ -360,8 +371,8 @@ def _home() -> Path:
     return Path(os.environ.get("PAPERFEED_HOME") or "data")
 
 
-def _retriever() -> Any:  # noqa: ANN401 -- index.Retriever, imported only where it is asked
-    return importlib.import_module("index").Retriever.open(_home())
+def _retriever(reranker: str | None = None) -> Any:  # noqa: ANN401 -- index.Retriever, imported only where it is asked
+    return importlib.import_module("index").Retriever.open(_home(), reranker=reranker)
 
 
 def _flows(name: str) -> ModuleType:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +22,14 @@ def row(text: str) -> Rows:
     """The normalised sum of one pseudo-random vector a word."""
     total = np.full(DIMENSION, 1e-3)
     for word in re.findall(r"\w+", text.lower()):
-        seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:4], "big")
-        total += np.random.default_rng(seed).normal(size=DIMENSION)
+        total += _of_word(word)
     return np.asarray(total / np.linalg.norm(total), np.float32)
+
+
+@cache
+def _of_word(word: str) -> NDArray[np.float64]:
+    seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:4], "big")
+    return np.random.default_rng(seed).normal(size=DIMENSION)
 
 
 def paper_row(paper: Paper) -> Rows:

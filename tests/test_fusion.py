@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from index.fusion import Ranking, either, fold, fuse, min_max, rank, top, words_weight
+from index.fusion import Ranking, either, fold, rank, reorder, top, words_weight
 
 
 def ranking(**scores: float) -> Ranking:
@@ -26,27 +26,6 @@ def test_top_is_the_head_of_a_stable_sort(scores, count):
     found = top(scores, count)
     assert found.rows.tolist() == expected[:count]
     assert found.scores.tolist() == [scores[row] for row in expected[:count]]
-
-
-def test_min_max_spreads_over_zero_to_one():
-    assert min_max(np.array([4, 2, 3], np.float32)).tolist() == [1, 0, 0.5]
-    assert min_max(np.array([7, 7], np.float32)).tolist() == [1, 1]
-    assert min_max(np.array([], np.float32)).tolist() == []
-
-
-def test_fuse_weighs_both_and_gives_nothing_for_absence():
-    dense = ranking(r1=0.9, r2=0.7, r3=0.5)
-    words = ranking(r3=20.0, r4=15.0, r1=10.0)
-    fused = fuse(dense, words, weight=0.6)
-    # row 1: 0.6*1 + 0.4*0; row 2: 0.6*0.5; row 3: 0.6*0 + 0.4*1; row 4: 0.4*0.5
-    assert fused.rows.tolist() == [1, 3, 2, 4]
-    np.testing.assert_allclose(fused.scores, [0.6, 0.4, 0.3, 0.2], rtol=1e-6)
-
-
-def test_fuse_with_nothing_on_one_side_keeps_the_other_order():
-    dense = ranking(r5=0.9, r2=0.7, r3=0.5)
-    assert fuse(dense, ranking()).rows.tolist() == [5, 2, 3]
-    assert fuse(ranking(), ranking()).rows.tolist() == []
 
 
 def test_fold_keeps_the_best_row_of_each_title():
@@ -102,3 +81,19 @@ def test_rank_of_nothing_is_nothing():
         np.zeros(0, np.int64), np.zeros((0, 3), np.float32), np.ones(3, np.float32), nothing, 1
     )
     assert ranked.rows.tolist() == []
+
+
+@given(
+    st.lists(st.floats(0, 1, width=32), max_size=40).map(lambda s: sorted(s, reverse=True)),
+    st.lists(st.floats(0, 1), max_size=40),
+)
+def test_reorder_sorts_the_first_and_keeps_the_rest_below(scores, said):
+    said = said[: len(scores)]
+    before = Ranking(np.arange(len(scores))[::-1] + 5, np.array(scores, np.float32))
+    after = reorder(before, np.array(said, np.float64))
+    first = sorted(range(len(said)), key=lambda place: -said[place])
+    order = [*first, *range(len(said), len(scores))]
+    assert after.rows.tolist() == [before.rows[place] for place in order]
+    lowest = min(said, default=1.0)
+    expected = [said[p] for p in first] + [min(s, lowest) for s in scores[len(said) :]]
+    np.testing.assert_allclose(after.scores, expected, rtol=1e-6, atol=1e-30)

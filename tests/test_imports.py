@@ -16,7 +16,7 @@ OWNERS = {
     "requests": {"ingest/http.py"},
     "faiss": {"index/vectors.py"},
     "torch": {"index/encoder.py"},
-    "sentence_transformers": {"index/encoder.py"},
+    "sentence_transformers": {"index/encoder.py", "index/reranker.py"},
     "prefect": {"flows/nightly.py", "flows/schedule.py"},
 }
 EDGES = {"flows", "serve"}

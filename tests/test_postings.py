@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import bm25s
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from index import postings
-from index.postings import Postings, count, join, write
+from index.postings import Postings, count, join, sums_of_few, write
 
 WORDS = [f"w{n}" for n in range(40)]
 
@@ -83,6 +84,14 @@ def test_a_word_counts_no_more_than_255_times(tmp_path: Path) -> None:
     lists = indexed([["a"] * 300, ["a"] * 255, ["b"]], tmp_path)
     scores = lists.sums(["a"])
     assert scores[0] == scores[1] > scores[2] == 0
+
+
+@given(documents, st.lists(st.sampled_from(["a", "b", "ä", "zz", "nowhere"]), max_size=4))
+def test_a_few_documents_in_memory_score_what_lists_of_them_do(tmp_path_factory, few, asked):
+    lists = indexed(few, tmp_path_factory.mktemp("lists"))
+    found = sums_of_few([Counter(document) for document in few], asked)
+    assert found.shape == (len(few),)
+    np.testing.assert_allclose(found, lists.sums(asked), atol=1e-3)
 
 
 @pytest.mark.parametrize("name", [postings.DOCUMENTS, postings.SCORES, postings.FACTS])
