@@ -1,8 +1,8 @@
 """Ten nights without a source end, after one good night, in the records of nights without outage.
 
 The world of this test moves on by the day: listings grow, repositories and versions arrive late,
-papers are replaced and one is withdrawn, arXiv has weekends and the clocks of New York change
-(8 March 2026).
+papers are replaced and one is withdrawn, arXiv has weekends and a holiday, and the clocks of New
+York change (8 March 2026).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import sqlalchemy as sa
 
 from data.sample.replay import Fault, Replay, Source
 from flows import arxiv_steps, nightly, steps
+from ingest import calendar
 from ingest.calendar import is_expected_empty, previous_announcement_day
 from tests.home import environment, exported
 
@@ -28,6 +29,8 @@ OUTAGE = range(2, 12)
 SOME = (2, 6, 11, 12)
 """Nights enough to see an outage begin, go on over a weekend, and end."""
 
+HOLIDAY = "2026-03-03"
+"""An evening without a mailing: no year has one of arXiv's own so near to a change of clocks."""
 CATEGORY = "cs.CL"
 Outage = dict[Source, Fault]
 OUTAGES: dict[str, Outage] = {
@@ -91,6 +94,8 @@ def nights(
     wire, home = folder / "wire", folder / "home"
     with Replay(wire) as replay, pytest.MonkeyPatch.context() as patch:
         without_prefect(patch)
+        free = calendar.EVENINGS_WITHOUT_MAILING | {HOLIDAY}
+        patch.setattr(calendar, "EVENINGS_WITHOUT_MAILING", free)
         for name, value in environment(replay, home).items():
             patch.setenv(name, value)
         patch.setenv("PAPERFEED_CATEGORIES", CATEGORY)
