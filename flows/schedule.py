@@ -24,7 +24,7 @@ _PATIENCE_SECONDS = 120
 
 def main() -> None:
     """Serve the nightly flow until interrupted."""
-    load_dotenv()
+    load_dotenv(".env")
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     home = Path(os.environ.get("PAPERFEED_HOME") or "data").resolve()
     with _server():

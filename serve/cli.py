@@ -18,7 +18,7 @@ from typing import Annotated, Any
 
 import click
 import typer
-from dotenv import find_dotenv, load_dotenv
+from dotenv import load_dotenv
 
 from ingest.errors import BadInput, MissingExtra, PaperfeedError
 from ingest.ids import parse
@@ -62,7 +62,7 @@ class Format(StrEnum):
 def main() -> None:
     """Run the command; every expected error is one line on standard error and exit code 1."""
     try:
-        load_dotenv(find_dotenv(usecwd=True))
+        load_dotenv(".env")
         for stream in (sys.stdout, sys.stderr):
             stream.reconfigure(encoding="utf-8")  # type: ignore[union-attr]  # always a TextIOWrapper
         sys.exit(app(standalone_mode=False))
