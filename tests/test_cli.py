@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -179,6 +180,19 @@ def test_a_home_with_nothing_in_it_says_what_to_run(paperfeed, tmp_path) -> None
         assert code != 0
         assert "paperfeed nightly" in err
         assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(("start", "says"), [(".", "mine holds"), ("below", "data holds")])
+def test_a_env_file_counts_where_one_starts_and_not_below(tmp_path, start, says) -> None:
+    (tmp_path / "below").mkdir()
+    (tmp_path / ".env").write_text("PAPERFEED_HOME=mine\n")
+    bare = {name: value for name, value in os.environ.items() if name != "PAPERFEED_HOME"}
+    command = [sys.executable, "-m", "serve.cli", "index"]
+    ended = subprocess.run(
+        command, cwd=tmp_path / start, env=bare, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert says in ended.stderr
 
 
 def test_an_unknown_model_is_one_clear_line(paperfeed, sample_home, tmp_path, monkeypatch) -> None:
