@@ -43,7 +43,9 @@ SHRUNK = 0.9
 RECALL_SAMPLE, RECALL_DEPTH = 200, 10
 
 _DIGESTS = "digests.json"
-"""Beside an exported encoder: the SHA-256 of each of its files."""
+"""Beside an exported encoder: the SHA-256 of each of its files, and how they were made."""
+_EXPORTED_AS = "8 bits where that is faithful"
+"""Write something else here when an encoder is exported in another way: then it is made anew."""
 
 Progress = Callable[[int], None]
 """Told how many more papers are done since it was last told."""
@@ -149,7 +151,7 @@ class _Builder:
         """Write the records; build the rest unless a snapshot of just these is there already."""
         count, untitled, digest = _write_records(self._aside, papers)
         self._progress(untitled)
-        made_of = [str(FORMAT), RECIPE, TOKENISER, self._encoder.digest, digest]
+        made_of = [str(FORMAT), RECIPE, TOKENISER, self._encoder.digest, _EXPORTED_AS, digest]
         identity = blake2b("\n".join(made_of).encode(), digest_size=8).hexdigest()
         serving = _serving(self._home)
         ready = _built_already(self._home, identity, serving)
@@ -340,7 +342,7 @@ def _is_whole(exported: Path) -> bool:
 
 def _digests(exported: Path) -> dict[str, str]:
     files = (path for path in sorted(exported.iterdir()) if path.name != _DIGESTS)
-    return {path.name: snapshot.sha256(path) for path in files}
+    return {"exported as": _EXPORTED_AS} | {path.name: snapshot.sha256(path) for path in files}
 
 
 def _chunks(texts: Iterable[Texts]) -> Iterator[list[Texts]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,13 +16,12 @@ from ingest.errors import SnapshotCorrupt
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
 CARD, GRAPH, WEIGHTS, TOKENIZER = "encoder.json", "model.onnx", "weights.bin", "tokenizer.json"
+_SMALL = 80_000_000  # bytes of weights
 INPUTS = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
-_BATCH = 8  # questions run together: 1.5 times as many a second as one by one; more is slower
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,30 +39,22 @@ class QueryEncoder:
     def open(cls, folder: Path) -> QueryEncoder:
         """The encoder that `Encoder.export` wrote in `folder`; SnapshotCorrupt names a bad file."""
         card = _card(folder / CARD)
-        return cls(**card, _session=_session(folder / GRAPH), _tokenizer=_tokenizer(folder))
+        return cls(**card, _session=session(folder / GRAPH), _tokenizer=_tokenizer(folder))
 
     def encode(self, query: str) -> NDArray[np.float32]:
         """One unit row of shape (dimension,); what exceeds the model's tokens is cut off."""
-        row: NDArray[np.float32] = self._run([query])[0]
-        return row
+        return np.asarray(self._session.run(["vector"], self.tokens(query))[0][0], np.float32)
 
     def encode_many(self, queries: Sequence[str]) -> NDArray[np.float32]:
-        """Unit rows of shape (len(queries), dimension), in order."""
-        out = np.empty((len(queries), self.dimension), np.float32)
-        # Equal lengths go together: padding costs as much as words do.
-        order = sorted(range(len(queries)), key=lambda i: len(queries[i]))
-        for start in range(0, len(order), _BATCH):
-            chosen = order[start : start + _BATCH]
-            out[chosen] = self._run([queries[i] for i in chosen])
-        return out
+        """Unit rows of shape (len(queries), dimension), in order, each as `encode` gives it."""
+        rows = [self.encode(query) for query in queries]
+        return np.stack(rows) if rows else np.empty((0, self.dimension), np.float32)
 
-    def _run(self, queries: list[str]) -> NDArray[np.float32]:
-        tokens = self._tokenizer.encode_batch([self.prompt + encodable(q) for q in queries])
-        feed = {
-            wanted.name: np.array([getattr(t, INPUTS[wanted.name]) for t in tokens], np.int64)
-            for wanted in self._session.get_inputs()
-        }
-        return np.asarray(self._session.run(["vector"], feed)[0], np.float32)
+    def tokens(self, query: str) -> dict[str, NDArray[np.int64]]:
+        """What enters the graph for a question: arrays of shape (1, tokens)."""
+        tokens = self._tokenizer.encode(self.prompt + encodable(query))
+        names = (wanted.name for wanted in self._session.get_inputs())
+        return {name: np.array([getattr(tokens, INPUTS[name])], np.int64) for name in names}
 
 
 def encodable(text: str) -> str:
@@ -83,18 +75,41 @@ def _card(path: Path) -> dict[str, Any]:
         raise SnapshotCorrupt(f"the query encoder's {CARD} cannot be read", str(path)) from error
 
 
-def _session(path: Path) -> Any:  # noqa: ANN401 - onnxruntime ships no types
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    # A second thread takes a third off a question's time: 5.6 ms for 8.6. Threads that spin while
-    # they wait gain nothing more, and on a busy machine cost 22 ms where these take 9.
-    options.intra_op_num_threads = min(2, os.cpu_count() or 1)
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+def session(graph: Path) -> Any:  # noqa: ANN401 - onnxruntime ships no types
+    """ONNX Runtime ready to run the graph; SnapshotCorrupt where it or its weights are bad."""
+    chosen = options(graph)
+    # Products of 8 bits overflow on an x86 processor without VNNI, unless made with more care.
+    chosen.add_session_config_entry("session.x64quantprecision", "0" if _has_vnni() else "1")
     try:
-        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(str(graph), chosen, providers=["CPUExecutionProvider"])
     except Exception as error:  # the runtime's errors share no other base class
         what = f"the query encoder's {GRAPH} or {WEIGHTS} cannot be loaded"
-        raise SnapshotCorrupt(what, str(path)) from error
+        raise SnapshotCorrupt(what, str(graph)) from error
+
+
+def options(graph: Path) -> Any:  # noqa: ANN401 - onnxruntime ships no types
+    """How one question is answered fastest on a busy machine, whatever processor it has."""
+    chosen = ort.SessionOptions()
+    chosen.log_severity_level = 3
+    # Threads that spin while they wait gain nothing, and on a busy machine cost 22 ms where these
+    # take 9. A small model's products are over before a second thread has woken: 8 ms for 7.
+    chosen.intra_op_num_threads = min(2 if _size(graph) > _SMALL else 1, os.cpu_count() or 1)
+    chosen.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Planning which buffers to share takes half of the opening, and no memory is saved by it.
+    chosen.enable_mem_reuse = False
+    return chosen
+
+
+def _size(graph: Path) -> int:
+    weights = graph.with_name(WEIGHTS)
+    return weights.stat().st_size if weights.exists() else 0
+
+
+def _has_vnni() -> bool:
+    try:
+        return "vnni" in Path("/proc/cpuinfo").read_text()
+    except OSError:  # not Linux
+        return False
 
 
 def _tokenizer(folder: Path) -> Any:  # noqa: ANN401 - tokenizers ships partial types

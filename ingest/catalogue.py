@@ -13,6 +13,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+import msgspec
 import sqlalchemy as sa
 from msgspec.structs import replace
 from sqlalchemy.dialects import sqlite
@@ -283,12 +284,8 @@ def _say_what_to_do(context: sa.ExceptionContext) -> None:
 
 def _said_before(db: sa.Connection, ids: list[str]) -> dict[tuple[str, str], str]:
     """When each (id, digest) known of these papers was last said."""
-    o = observations.c
-    before: dict[tuple[str, str], str] = {}
-    for some in _in_parts(ids):
-        query = sa.select(o.arxiv_id, o.digest, o.seen_at).where(o.arxiv_id.in_(some))
-        before |= {(arxiv_id, digest): seen_at for arxiv_id, digest, seen_at in db.execute(query)}
-    return before
+    rows = db.exec_driver_sql(_SAID_OF, (msgspec.json.encode(ids),))
+    return {(arxiv_id, digest): seen_at for arxiv_id, digest, seen_at in rows}
 
 
 def _digest(*parts: str) -> str:
@@ -380,6 +377,10 @@ def _upsert(table: sa.Table, **values: sa.ColumnElement[Any]) -> str:
     return str(statement.on_conflict_do_update(set_=fresh).compile(dialect=sqlite.dialect()))
 
 
+_SAID_OF = (
+    "SELECT arxiv_id, digest, seen_at FROM observations"
+    " WHERE arxiv_id IN (SELECT value FROM json_each(?))"
+)
 _KEEP_PAPER = _upsert(papers)
 _KEEP_OBSERVATION = _upsert(
     observations,

@@ -85,9 +85,9 @@ def moment(now: datetime | None = None) -> str:
 
 
 def _pack(raw: Raw) -> bytes:
-    """As gzip packs it, a tenth larger and four times as fast: a bulk file is large."""
+    """As gzip packs it, a sixth larger and five times as fast: a bulk file is large."""
     head = {key: value for key, value in asdict(raw).items() if key != "body"}
-    packed: bytes = igzip.compress(json.dumps(head).encode() + b"\n" + raw.body, 3, mtime=0)
+    packed: bytes = igzip.compress(json.dumps(head).encode() + b"\n" + raw.body, 1, mtime=0)
     return packed
 
 

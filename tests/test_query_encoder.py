@@ -81,6 +81,7 @@ def test_many_questions_of_any_lengths_keep_their_order(folder: Path) -> None:
     queries = [" ".join(["cat", "dog", "sat", "?"][: 1 + i % 4] * (1 + i // 7)) for i in range(37)]
     rows = encoder.encode_many(queries)
     np.testing.assert_allclose(rows, [expected(query) for query in queries], atol=1e-6)
+    np.testing.assert_array_equal(rows, [encoder.encode(query) for query in queries])
     assert encoder.encode_many([]).shape == (0, 4)
 
 
@@ -97,6 +98,15 @@ def test_text_that_is_no_text_is_encoded_all_the_same(folder: Path) -> None:
     encoder = QueryEncoder.open(folder)
     np.testing.assert_allclose(encoder.encode("cat \ud800"), expected("cat ?"), atol=1e-6)
     assert np.isfinite(encoder.encode("\0\u2028🙂 \u202e")).all()
+
+
+def test_a_question_becomes_tokens_behind_its_prompt(folder: Path) -> None:
+    tokens = QueryEncoder.open(folder).tokens("cat?")
+    assert {name: values.tolist() for name, values in tokens.items()} == {
+        "input_ids": [[2, 3, 6]],
+        "attention_mask": [[1, 1, 1]],
+    }
+    assert {values.dtype for values in tokens.values()} == {np.dtype(np.int64)}
 
 
 def test_threads_get_their_own_answers(folder: Path) -> None:

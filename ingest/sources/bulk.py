@@ -123,7 +123,7 @@ def _observation(line: _Line, seen_at: str) -> Observation:
     return Observation(
         source=SOURCE,
         arxiv_id=arxiv_id,
-        seen_at=_true_at(line.update_date, seen_at),
+        seen_at=min(_end_of(line.update_date) or seen_at, seen_at),
         version=history[-1][0] if history else None,
         title=title,
         abstract=abstract,
@@ -135,22 +135,23 @@ def _observation(line: _Line, seen_at: str) -> Observation:
         comment=comment,
         journal_ref=_clean(line.journal_ref),
         doi=_clean(line.doi),
-        license=_clean(line.license),
+        license=_license(line.license),
         withdrawn=says_withdrawn(comment or "", abstract or ""),
     )
 
 
-def _true_at(update_date: str | None, seen_at: str) -> str:
+@lru_cache(maxsize=4096)
+def _end_of(update_date: str | None) -> str | None:
     """The end of the day of the record's last change, the newest moment that it tells of.
 
     A snapshot may be months old when it is imported: whatever another source said since then is
     newer.
     """
     try:
-        day = date.fromisoformat((update_date or "")[:10]).isoformat()
+        day = date.fromisoformat((update_date or "")[:10])
     except ValueError:
-        return seen_at
-    return min(f"{day}T23:59:59.999999Z", seen_at)
+        return None
+    return f"{day.isoformat()}T23:59:59.999999Z"
 
 
 def _history(versions: list[_Version]) -> list[tuple[int, str | None]]:
@@ -186,6 +187,11 @@ def _authors(parsed: list[list[str]]) -> tuple[str, ...]:
 @lru_cache(maxsize=4096)
 def _words(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one_line(text).split()))
+
+
+@lru_cache(maxsize=64)
+def _license(text: str | None) -> str | None:
+    return _clean(text)
 
 
 def _clean(text: str | None) -> str | None:
