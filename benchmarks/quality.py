@@ -22,8 +22,9 @@ from benchmarks.beir import Corpus, Qrels, Query
 from flows.progress import progress, say
 from index.build import CHUNK, DocumentEncoder, publish
 from index.fusion import top
+from index.opened import OpenEncoder
 from index.records import Papers
-from index.retriever import OpenEncoder, Retriever
+from index.retriever import Retriever
 from index.text import document
 from index.vector_cache import VectorCache
 from ingest.errors import BadInput, MissingExtra, PaperfeedError

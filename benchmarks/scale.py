@@ -28,7 +28,7 @@ from benchmarks.variations import Variations
 from flows.progress import progress, say
 from index import Retriever
 from index.build import DocumentEncoder, publish
-from index.retriever import Opened, OpenEncoder
+from index.opened import Opened, OpenEncoder
 from index.vector_cache import VectorCache
 from ingest.errors import BadInput, PaperfeedError
 

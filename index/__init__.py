@@ -9,9 +9,10 @@ from pathlib import Path
 from index.ask import prompt_for
 from index.budget import token_counter
 from index.models import Model, ModelSearch, read_models
+from index.opened import Hit
 from index.prompt import Prompt, build_prompt, compose, parse_prompt
 from index.related import Entry, parse_block
-from index.retriever import Hit, Retriever
+from index.retriever import Retriever
 
 __all__ = [
     "Entry",

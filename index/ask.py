@@ -9,9 +9,10 @@ from typing import Any, Unpack
 from index import snapshot
 from index.budget import CountTokens, token_counter
 from index.models import EXAMPLE, ModelSearch, Recommendation, read_models
+from index.opened import Hit
 from index.prompt import Prompt, compose
 from index.related import Entry, entry
-from index.retriever import MOST_RESULTS, Hit, Narrowing, Retriever
+from index.retriever import MOST_RESULTS, Narrowing, Retriever
 from index.snapshot import ENCODER
 from index.suspicious import matched
 

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from index.fusion import rank
 from index.lexical import asked, tokens
+from index.opened import Opened
 from index.postings import sums_of_few
-from index.retriever import Opened, Retriever
+from index.retriever import Retriever
 from index.text import document
 from ingest import ids
 from ingest.errors import BadInput

@@ -1,26 +1,22 @@
-"""A snapshot, opened: questions to papers."""
+"""Questions to papers, from whichever snapshot serves."""
 
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypedDict, Unpack
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TypedDict, Unpack
 
 from index import related, snapshot
-from index.fusion import POOL, Ranking, Row, Scores, either, fold, rank, reorder, top, words_weight
-from index.lexical import Lexical, asked, tokens
-from index.records import Filter, Mask, Papers
-from index.reranker import READ_AGAIN, Reranker
-from index.snapshot import CURRENT, ENCODER, LEXICAL, VECTORS
-from index.text import document
-from index.vectors import Vectors
+from index.opened import Hit, Opened, OpenEncoder
+from index.records import Filter
+from index.reranker import Reranker
+from index.snapshot import CURRENT
 from ingest import ids
 from ingest.errors import BadInput, MissingExtra, PaperfeedError
 from ingest.paper import Paper
@@ -29,27 +25,8 @@ from ingest.text import one_line
 MOST_RESULTS = 1000
 MOST_WORDS = 2000
 """A question longer than this is a document pasted by mistake."""
-TELLING = 40
-"""By how many of a paper's words papers like it are searched, beside those of its title."""
-SAMPLE = 200
-"""Rows looked at to learn how far apart the encoder lays unlike papers."""
 
 _log = logging.getLogger(__name__)
-
-
-class Hit(NamedTuple):
-    """A paper that answers a question."""
-
-    paper: Paper
-    score: float
-    """In [0, 1]: comparable within one answer only."""
-    rank: int
-    """From 1."""
-
-    @property
-    def arxiv_id(self) -> str:
-        """The paper's base id."""
-        return self.paper.arxiv_id
 
 
 class Narrowing(TypedDict, total=False):
@@ -61,84 +38,6 @@ class Narrowing(TypedDict, total=False):
     has_code: bool | None
     listed_only: bool
     include_withdrawn: bool
-
-
-class Encodes(Protocol):
-    """Questions to unit rows; `index.query_encoder.QueryEncoder` is one."""
-
-    @property
-    def digest(self) -> str:
-        """What tells this encoder from every other."""
-
-    def encode(self, query: str) -> NDArray[np.float32]:
-        """(d,) the question's row."""
-
-    def encode_many(self, queries: Sequence[str]) -> NDArray[np.float32]:
-        """(n, d) the questions' rows."""
-
-
-OpenEncoder = Callable[[Path], Encodes]
-
-
-class Opened:
-    """One snapshot with all its files open: it answers even after its folder is removed."""
-
-    def __init__(self, folder: Path, open_encoder: OpenEncoder, before: Opened | None) -> None:
-        """Open the folder; raises SnapshotMissing, SnapshotMismatch, SnapshotCorrupt."""
-        self.name = folder.name
-        try:
-            self.manifest = snapshot.check(folder)
-            self.papers = Papers(folder)
-            self.vectors = Vectors.load(folder / VECTORS, self.manifest.faiss)
-            self.words = Lexical(folder / LEXICAL)
-            self.titles = np.asarray(self.papers.column("title"))
-            self.words_weight = words_weight(self.vectors.rows(_sample(len(self.vectors))))
-            same = before and before.manifest.encoder_digest == self.manifest.encoder_digest
-            opened = before.encoder if before and same else open_encoder(folder / ENCODER)
-            self.encoder: Encodes = opened
-        except (OSError, ValueError, KeyError) as error:
-            raise snapshot.corrupt(folder, f"a part cannot be opened: {error}") from error
-        if self.encoder.digest != self.manifest.encoder_digest:
-            theirs = self.manifest.encoder_digest
-            raise snapshot.mismatch(folder, "encoder digest", theirs, self.encoder.digest)
-
-    def ask(
-        self, query: str, row: Row, k: int, allowed: Mask, reranker: Reranker | None
-    ) -> list[Hit]:
-        """The best k papers for a question by meaning and words together, the first read again."""
-        words = self.words.sums(asked(query))
-        best = self._best(row, words, max(k, READ_AGAIN) if reranker else k, allowed)
-        if reranker:
-            texts = self.papers.texts(best.rows[:READ_AGAIN].tolist())
-            best = reorder(best, reranker.scores(query, [text.document for text in texts]))
-        return self._hits(best, k)
-
-    def like(self, number: int, k: int, allowed: Mask) -> list[Hit]:
-        """The best k papers by meaning and words, the paper itself and its copies left out."""
-        row, paper = self.vectors.rows(np.array([number]))[0], self.papers[number]
-        title, text = paper.title or "", document(paper.title, paper.abstract)
-        words = self.words.sums([*tokens(title), *self.words.telling(text, TELLING)])
-        allowed = allowed & (self.titles != self.titles[number])
-        return self._hits(self._best(row, words, k, allowed), k)
-
-    def _ranked(self, row: Row, words: Scores, pool: int, allowed: Mask) -> Ranking:
-        nearest, _ = self.vectors.search(row, pool, allowed)
-        rows = either(nearest, top(words, pool).rows)
-        return rank(rows, self.vectors.rows(rows), row, words[rows], self.words_weight)
-
-    def _best(self, row: Row, words: Scores, k: int, allowed: Mask) -> Ranking:
-        """At least k, from a pool widened until folding copies leaves k, or nothing is left."""
-        words = np.where(allowed, words, 0)
-        pool, there = max(POOL, 2 * k), int(allowed.sum())
-        best = fold(self._ranked(row, words, pool, allowed), self.titles)
-        while len(best.rows) < k and pool < there:
-            pool *= 4
-            best = fold(self._ranked(row, words, pool, allowed), self.titles)
-        return best
-
-    def _hits(self, best: Ranking, k: int) -> list[Hit]:
-        pairs = zip(best.rows[:k].tolist(), best.scores[:k].tolist(), strict=True)
-        return [Hit(self.papers[row], score, rank) for rank, (row, score) in enumerate(pairs, 1)]
 
 
 class Retriever:
@@ -205,10 +104,9 @@ class Retriever:
             return []
         opened = self._newest()
         allowed = wanted.mask(opened.papers)
-        many = len(asked) > 1
-        rows = opened.encoder.encode_many(asked) if many else [opened.encoder.encode(asked[0])]
-        pairs = zip(asked, rows, strict=True)
-        return [opened.ask(query, row, k, allowed, self._reranker) for query, row in pairs]
+        with ThreadPoolExecutor(min(len(asked), os.cpu_count() or 1)) as askers:
+            answers = askers.map(lambda one: opened.ask(one, k, allowed, self._reranker), asked)
+            return list(answers)
 
     def similar(self, arxiv_id: str, k: int = 10, **narrowing: Unpack[Narrowing]) -> list[Hit]:
         """The k papers most like a paper, itself left out; never reranked. Raises BadInput."""
@@ -229,8 +127,7 @@ class Retriever:
         opened = self._newest()
         allowed = wanted.mask(opened.papers)
         told = allowed & opened.papers.column("has_abstract")
-        row = opened.encoder.encode(question)
-        return opened.ask(question, row, k, told if told.any() else allowed, self._reranker)
+        return opened.ask(question, k, told if told.any() else allowed, self._reranker)
 
     def related_papers_block(self, query: str, k: int = 3, **narrowing: Unpack[Narrowing]) -> str:
         """The "Related Papers" block of a prompt; see `index.related.block`. Raises BadInput."""
@@ -263,11 +160,6 @@ class Retriever:
         except OSError:
             found = None
         return (found.st_ino, found.st_mtime_ns) if found else ()
-
-
-def _sample(count: int) -> NDArray[np.int64]:
-    """At most SAMPLE row numbers of `count`, evenly spread."""
-    return np.linspace(0, count - 1, min(count, SAMPLE)).astype(np.int64)
 
 
 def _onnx_encoder() -> OpenEncoder:

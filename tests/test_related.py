@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from index.opened import Hit
 from index.related import MODELS_HEADING, Entry, block, entry, parse_block
-from index.retriever import Hit
 from ingest.errors import BadInput
 from ingest.paper import Paper, Repo
 from ingest.text import exact_line, one_line

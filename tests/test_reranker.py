@@ -18,9 +18,10 @@ import index
 from benchmarks import beir
 from benchmarks.beir import Query
 from benchmarks.quality import ANSWERS, cases_of
+from index.opened import Hit
 from index.related import block
 from index.reranker import READ_AGAIN, Reranker
-from index.retriever import Hit, Retriever
+from index.retriever import Retriever
 from ingest.errors import EncoderError, MissingExtra
 from ingest.paper import Paper
 from serve import cli

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import shutil
 import sys
 from datetime import date
@@ -160,6 +161,16 @@ def test_many_questions_are_answered_as_one_by_one(retriever: Retriever):
     questions = [f"{topic} and more" for topic in TOPICS]
     assert retriever.search_many(questions, 5) == [retriever.search(q, 5) for q in questions]
     assert retriever.search_many([], 5) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no such processes here")
+def test_a_forked_process_answers_as_its_parent_did(retriever: Retriever):
+    answer = [(hit.arxiv_id, hit.score) for hit in retriever.search(QUESTION, 10)]
+    child = os.fork()  # as servers do that open a retriever before they fork
+    if child == 0:
+        again = [(hit.arxiv_id, hit.score) for hit in retriever.search(QUESTION, 10)]
+        os._exit(0 if again == answer else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_similar_is_the_same_for_a_papers_own_row_and_words(retriever: Retriever):
