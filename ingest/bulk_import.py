@@ -6,6 +6,7 @@ passed over: a killed import goes on where it stopped, and one done twice change
 
 from __future__ import annotations
 
+import gc
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -20,10 +21,12 @@ import sqlalchemy as sa
 
 from ingest.bulk_file import Chunk, chunks
 from ingest.bulk_reader import land_and_read, set_up, unpack
+from ingest.catalogue import titles_indexed_afterwards
 from ingest.errors import BadInput, PaperfeedError
 from ingest.raw import Archive, Raw, moment
 from ingest.record import Tally, add_up, record_landed, record_read
 from ingest.sources import bulk
+from ingest.titles import resolve_titles
 
 READERS = 2
 """Processes beside this one, which writes: more would wait for it."""
@@ -63,13 +66,15 @@ def import_file(
     size = _size(file)
     record_landed(engine, archive)  # what a killed import had landed
     tallies, lines, done = [Tally(bulk.KIND, night)], 0, 0
-    with _readers(size) as submit:
+    with _no_collecting(), titles_indexed_afterwards(engine), _readers(size) as submit:
         for step in _steps(archive, file, night, submit):
             if step.read:
                 tallies.append(record_read(engine, step.raw, *unpack(step.read.result())))
             lines += step.lines
             progress(max(step.read_to - done, 0))
             done = max(step.read_to, done)
+    with engine.begin() as db:
+        resolve_titles(db)
     progress(size - done)
     return add_up(tallies)[0]._replace(received=lines)
 
@@ -120,6 +125,18 @@ def _refuse_unlike(chunk: Chunk, file: Path) -> None:
             f"{file} holds no records, neither of arXiv's snapshot nor of  paperfeed export: "
             f"{first.rejected[0].reason}"
         )
+
+
+@contextmanager
+def _no_collecting() -> Iterator[None]:
+    """Look for no garbage: rows make no circles, and millions of them are looked through."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 @contextmanager

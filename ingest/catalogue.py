@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -57,9 +58,10 @@ papers = sa.Table(
     tables,
     sa.Column("arxiv_id", sa.Text, primary_key=True),
     sa.Column("version", sa.Integer, comment="NULL until arXiv has answered"),
-    sa.Column("title_key", sa.Text, index=True),
+    sa.Column("title_key", sa.Text),
     sa.Column("record", sa.Text, nullable=False),
 )
+_by_title = sa.Index("papers_by_title", papers.c.title_key)
 quarantine = sa.Table(
     "quarantine",
     tables,
@@ -147,7 +149,20 @@ def open_catalogue(path: Path) -> sa.Engine:
     sa.event.listen(engine, "connect", _set_up)
     sa.event.listen(engine, "handle_error", _say_what_to_do)
     tables.create_all(engine)
+    _by_title.create(engine, checkfirst=True)  # which a killed import leaves out
     return engine
+
+
+@contextmanager
+def titles_indexed_afterwards(engine: sa.Engine) -> Iterator[None]:
+    """Let a catalogue without papers take in many: titles are put in order once, at the end."""
+    with engine.begin() as db:
+        if not count(db, papers):
+            _by_title.drop(db)
+    try:
+        yield
+    finally:
+        _by_title.create(engine, checkfirst=True)
 
 
 def add_observations(db: sa.Connection, seen: Iterable[Observation]) -> Changes:

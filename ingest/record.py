@@ -106,7 +106,10 @@ def _record(engine: sa.Engine, name: str, raw: Raw) -> Tally:
 def record_read(
     engine: sa.Engine, raw: Raw, name: str, batch: Batch, rejected: Sequence[Rejected]
 ) -> Tally:
-    """Record an entry that another process has landed as `name` and read."""
+    """Record an entry that another process has landed as `name` and read.
+
+    Which titles of saved listings it resolves is left for whoever has recorded all of them.
+    """
     with engine.begin() as db:
         _note_response(db, name, raw)
         return _keep(db, name, raw, batch, rejected)
@@ -119,7 +122,10 @@ def _note_response(db: sa.Connection, name: str, raw: Raw) -> None:
 def _enter(db: sa.Connection, name: str, raw: Raw) -> Tally:
     """What `raw` says goes into the catalogue, what of it cannot be read into quarantine."""
     parsed = _read(db, raw)
-    return _keep(db, name, raw, batch_of(parsed.observations), parsed.rejected)
+    tally = _keep(db, name, raw, batch_of(parsed.observations), parsed.rejected)
+    if raw.kind != "closing":  # half of all entries, and none names a paper
+        resolve_titles(db)
+    return tally
 
 
 def _keep(
@@ -127,8 +133,6 @@ def _keep(
 ) -> Tally:
     changes = add_batch(db, batch)
     bad = add_quarantine(db, name, raw.kind, raw.partition, rejected)
-    if raw.kind != "closing":  # half of all entries, and none names a paper
-        resolve_titles(db)
     return Tally(raw.kind, raw.partition, len(batch.observations) + bad, *changes, bad)
 
 
