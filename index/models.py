@@ -16,6 +16,7 @@ from index.fusion import rank
 from index.lexical import asked, tokens
 from index.opened import Opened
 from index.postings import sums_of_few
+from index.question import subject
 from index.retriever import Retriever
 from index.text import document
 from ingest import ids
@@ -110,7 +111,10 @@ class ModelSearch:
         if not self._models or k < 1:
             return []
         opened, known = self._ready()
-        row, words = opened.encoder.encode(question), sums_of_few(known.words, asked(question))
+        row, words = (
+            opened.encoder.encode(subject(question)),
+            sums_of_few(known.words, asked(question)),
+        )
         best = rank(np.arange(len(words)), known.rows, row, words, opened.words_weight)
         found = zip(best.rows[:k].tolist(), best.scores[:k].tolist(), strict=True)
         return [

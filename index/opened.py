@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from index import snapshot
 from index.fusion import POOL, Ranking, Row, Scores, either, fold, rank, reorder, top, words_weight
 from index.lexical import Lexical, asked, tokens
+from index.question import subject
 from index.records import Mask, Papers
 from index.reranker import READ_AGAIN, Reranker
 from index.snapshot import ENCODER, LEXICAL, VECTORS
@@ -110,7 +111,7 @@ class Opened:
         """The best k papers for a question by meaning and words together, the first read again."""
         wanted = max(k, READ_AGAIN) if reranker else k
         words = _beside.submit(self._matched, asked(query), wanted, allowed)
-        row = self.encoder.encode(query)
+        row = self.encoder.encode(subject(query))
         best = self._best(row, words.result(), wanted, allowed)
         if reranker:
             texts = self.papers.texts(best.rows[:READ_AGAIN].tolist())
