@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_MODEL", "Encoder"]
 
 _ASIDE = ".exporting-"
+_ABSTRACT = 1000  # characters, roughly
 _FAITHFUL = 0.999  # cosine to the float32 rows under which a faster form of the model is refused
 _PROBES = (
     "A short title",
@@ -92,8 +93,7 @@ class Encoder:
             return
         torch, _ = _libraries()
         model, pace = self._ready()
-        order = sorted(range(len(texts)), key=lambda place: -len(texts[place]))
-        groups = [order[i : i + pace.batch] for i in range(0, len(order), pace.batch)]
+        groups = _groups(texts, pace.batch)
 
         def encoded(group: list[int]) -> NDArray[np.float32]:
             return self._rows(model, [texts[place] for place in group])
@@ -246,6 +246,21 @@ def _pace() -> _Pace:
     if torch.cuda.is_available():
         return _Pace("cuda", "float16", batch=128, workers=1)
     return _Pace("cpu", "bfloat16" if _has_bf16() else None, 16, min(8, torch.get_num_threads()))
+
+
+def _groups(texts: Sequence[str], batch: int) -> list[list[int]]:
+    """Places in `texts`, the longest first: `batch` abstracts together, or more of shorter texts.
+
+    Titles by 16 take a fifth longer than by 200.
+    """
+    order = sorted(range(len(texts)), key=lambda place: -len(texts[place]))
+    groups: list[list[int]] = []
+    start = 0
+    while start < len(order):
+        longest = max(1, len(texts[order[start]]))
+        groups.append(order[start : start + batch * max(1, _ABSTRACT // longest)])
+        start += len(groups[-1])
+    return groups
 
 
 def _has_bf16() -> bool:

@@ -249,6 +249,14 @@ def test_batches_cover_every_text_once_the_longest_first(default: Encoder) -> No
         assert rows.shape == (len(chosen), 384)
 
 
+def test_more_of_short_texts_go_together() -> None:
+    texts = ["t" * 80] * 300 + ["a" * 1500] * 20 + ["", "m" * 400]
+    groups = module._groups(texts, 16)
+    order = [place for group in groups for place in group]
+    assert order == [*range(300, 320), 321, *range(300), 320]
+    assert [len(group) for group in groups] == [16, 16, 192, 98]
+
+
 def test_batches_can_be_left_early(default: Encoder) -> None:
     import torch
 
