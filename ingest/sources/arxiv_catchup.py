@@ -44,6 +44,7 @@ _SECTION = re.compile(
 _TYPES = {"New": "new", "Cross": "cross", "Replace": "replace"}
 _TOTAL = re.compile(r"Total of\s+(\d[\d,]*)\s+entries")
 _NOTHING = re.compile(r"No updates (?:today|for)\b")
+_CUT = re.compile(r"\(\d+ (?:additional )?authors? not shown\)")
 _SUBJECT = re.compile(r"\(([A-Za-z-]+(?:\.[A-Za-z-]+)?)\)")
 _FIELDS = (
     *("list-title", "mathjax", "list-comments"),
@@ -272,7 +273,7 @@ def _authors(element: etree._Element | None) -> tuple[str, ...]:
     if element is None:
         return ()
     names = tuple(filter(None, map(_line, element.iter("a"))))
-    cut = len(names) > _MOST_AUTHORS or "authors not shown" in _line(element)
+    cut = len(names) > _MOST_AUTHORS or _CUT.search(_line(element))
     return () if cut else names
 
 
