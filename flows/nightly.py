@@ -18,6 +18,7 @@ from prefect.runtime import flow_run
 
 from flows import arxiv_steps, steps
 from flows.progress import progress
+from flows.publish import publish as publish_snapshot
 from flows.report import Night, night_rows
 from flows.steps import Enrichment
 from index.build import Published
@@ -77,7 +78,7 @@ def search_titles(home: Path, night: str) -> str | None:
 @task(cache_policy=NO_CACHE)
 def publish(home: Path) -> Published:
     """A new snapshot, or the old one where nothing changed."""
-    return steps.publish(home)
+    return publish_snapshot(home)
 
 
 @flow(name="nightly", validate_parameters=False)

@@ -21,9 +21,6 @@ import sqlalchemy as sa
 from filelock import FileLock, Timeout
 
 from flows.progress import progress, say
-from index import build
-from index.encoder import DEFAULT_MODEL, Encoder
-from index.vector_cache import VectorCache
 from ingest import bulk_import, collect, ledger, verify
 from ingest.catalogue import all_papers, count, open_catalogue, papers
 from ingest.errors import BadInput, Busy, PaperfeedError, SourceError
@@ -209,26 +206,6 @@ def retry_quarantined(home: Path) -> list[Tally]:
     """Read again, with today's parsers, what could not be read."""
     with open_home(home) as engine:
         return retry(engine, _archive(home))
-
-
-def publish(home: Path, *, allow_shrink: bool = False) -> build.Published:
-    """Embed what is new and publish a snapshot of the whole catalogue."""
-    layout = Home(home)
-    encoder = Encoder(os.environ.get("PAPERFEED_MODEL") or DEFAULT_MODEL)
-    cache = VectorCache.open(layout.vectors, encoder.digest, encoder.dimension)
-    with open_home(home) as engine, engine.connect() as db:
-        total = count(db, papers)
-        if not total:
-            raise PaperfeedError(f"{home} holds no papers yet: run  paperfeed nightly  first")
-        with progress("indexing", total) as advance:
-            return build.publish(
-                layout.index,
-                all_papers(db),
-                encoder,
-                cache,
-                progress=advance,
-                allow_shrink=allow_shrink,
-            )
 
 
 def has_papers(home: Path) -> bool:

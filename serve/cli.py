@@ -169,9 +169,8 @@ def index(
     ] = False,
 ) -> None:
     """Embed what is new in the catalogue and publish a snapshot."""
-    steps = _flows("steps")
-    with steps.run_lock(_home()):
-        published = steps.publish(_home(), allow_shrink=allow_shrink)
+    with _flows("steps").run_lock(_home()):
+        published = _flows("publish").publish(_home(), allow_shrink=allow_shrink)
     state = "unchanged" if published.unchanged else "published"
     typer.echo(
         f"snapshot {published.snapshot_id} {state}: {published.papers} papers, "

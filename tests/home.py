@@ -39,7 +39,7 @@ def embedded_by_words(seconds: float = 0) -> Iterator[None]:
             time.sleep(seconds)
             super().export(folder)
 
-    with patch("flows.steps.Encoder", lambda _: Words()):
+    with patch("flows.publish.Encoder", lambda _: Words()):
         yield
 
 
@@ -50,6 +50,7 @@ def environment(replay: Replay, home: Path) -> dict[str, str]:
 def night(home: Path) -> str:
     """The sample's night as the flow does it, without Prefect; gives the snapshot's id."""
     from flows import steps
+    from flows.publish import publish
 
     steps.record(home)
     for day in steps.open_days(home, NIGHT, len(DAYS)):
@@ -57,7 +58,7 @@ def night(home: Path) -> str:
     steps.record(home)
     steps.enrich(home, NIGHT)
     steps.record(home)
-    return steps.publish(home).snapshot_id
+    return publish(home).snapshot_id
 
 
 def exported(home: Path, out: Path) -> bytes:

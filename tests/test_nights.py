@@ -15,6 +15,7 @@ import pytest
 
 from data.sample.replay import Fault, Replay
 from flows import steps
+from flows.publish import publish
 from index import Retriever
 from index.snapshot import current
 from ingest.errors import BadInput, Busy, SourceError
@@ -89,7 +90,7 @@ def test_the_second_night_embeds_only_what_changed(tmp_path) -> None:
         day.write_text(json.dumps(entries), "utf8")
         for task in (lambda: steps.fetch_day(home, DAYS[0], NIGHT), lambda: steps.record(home)):
             task()
-        published = steps.publish(home)
+        published = publish(home)
     assert published.vectors_made == 1
     assert published.vectors_reused == published.papers - 1
 
