@@ -91,7 +91,7 @@ class Encoder:
         """Places in `texts` and their unit rows, a batch at a time, the longest texts first."""
         if not texts:
             return
-        torch, _ = _libraries()
+        torch, _ = libraries()
         model, pace = self._ready()
         groups = _groups(texts, pace.batch)
 
@@ -152,7 +152,7 @@ class Encoder:
 
     def _load(self, device: str) -> SentenceTransformer:
         """The model in float32, silent and without network; must be what its JSON files said."""
-        _, library = _libraries()
+        _, library = libraries()
         try:
             model: SentenceTransformer = library.SentenceTransformer(
                 str(self._folder), device=device, local_files_only=True
@@ -171,7 +171,7 @@ class Encoder:
         self, model: SentenceTransformer, texts: Sequence[str], prompt: str | None = None
     ) -> NDArray[np.float32]:
         """Unit rows of one batch; EncoderError when one is zero or not a number."""
-        torch, library = _libraries()
+        torch, library = libraries()
         prompt = self.document_prompt if prompt is None else prompt
         with torch.inference_mode():
             # The tokenizer is one mutable object: two threads in it at once is an error.
@@ -185,7 +185,7 @@ class Encoder:
         return np.asarray(rows / norms, np.float32)
 
     def _write_graph(self, model: SentenceTransformer, aside: Path) -> None:
-        torch, _ = _libraries()
+        torch, _ = libraries()
         features: dict[str, Any] = model.preprocess(
             ["two", "texts of unequal length"], prompt=self.query_prompt or None
         )
@@ -242,7 +242,7 @@ def _pace() -> _Pace:
     8: 64 and 77, 16: 66 and 88, 32: 64 and 59; float32 at 16: 29 and 32; as
     `SentenceTransformer.encode` comes: 25. The batch for CUDA is not measured.
     """
-    torch, _ = _libraries()
+    torch, _ = libraries()
     if torch.cuda.is_available():
         return _Pace("cuda", "float16", batch=128, workers=1)
     return _Pace("cpu", "bfloat16" if _has_bf16() else None, 16, min(8, torch.get_num_threads()))
@@ -274,7 +274,7 @@ def _has_bf16() -> bool:
 
 def _narrow(model: SentenceTransformer, dtype: str) -> None:
     """Turns the transformer to half precision; pooling and what follows stay in float32."""
-    torch, _ = _libraries()
+    torch, _ = libraries()
 
     def widen(_module: object, _inputs: object, features: dict[str, Any]) -> dict[str, Any]:
         return {k: v.float() if k == "token_embeddings" else v for k, v in features.items()}
@@ -303,7 +303,7 @@ def _pipeline(
     return Pipeline().eval()
 
 
-def _libraries() -> tuple[Any, Any]:
+def libraries() -> tuple[Any, Any]:
     """torch and sentence_transformers, without their bars and notices; 5 s the first time."""
     try:  # torch first: without it, the others fail in ways of their own
         names = ("torch", "sentence_transformers", "transformers")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import logging
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from index.model_folder import first_line
-from ingest.errors import EncoderError, MissingExtra
+from ingest.errors import EncoderError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,7 +56,9 @@ def _as_it_is(logits: Any) -> Any:  # noqa: ANN401 -- a tensor; torch is not imp
 
 
 def _loaded(name: str) -> CrossEncoder:
-    library = _library()
+    from index.encoder import libraries  # only now: whoever reranks nothing needs none of it
+
+    _, library = libraries()
     try:
         folder = Path(name).expanduser()
         chosen = str(folder) if folder.is_dir() else name
@@ -74,16 +74,3 @@ def _loaded(name: str) -> CrossEncoder:
     if model.num_labels != 1 or built not in saved:
         raise EncoderError(f"{name!r} is no cross-encoder: it has no score for a pair of texts")
     return model
-
-
-def _library() -> Any:  # noqa: ANN401 -- sentence_transformers, imported only where it is asked
-    """sentence_transformers, without its bars and notices; 5 s the first time."""
-    try:  # torch first: without it, the others fail in ways of their own
-        names = ("torch", "sentence_transformers", "transformers")
-        _, library, transformers = map(importlib.import_module, names)
-    except ImportError as error:
-        raise MissingExtra("sentence-transformers", "nightly") from error
-    logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    return library
