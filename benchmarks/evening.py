@@ -19,7 +19,7 @@ from index.build import DocumentEncoder, publish
 from index.text import document
 from index.vector_cache import VectorCache
 from ingest.bulk_import import import_file
-from ingest.catalogue import all_papers, open_catalogue
+from ingest.catalogue import all_papers, merge_owed, open_catalogue
 from ingest.layout import Home
 from ingest.paper import Paper
 from ingest.raw import Archive
@@ -39,6 +39,7 @@ def prepare(
     cache = VectorCache.open(home.vectors, encoder.digest, encoder.dimension)
     engine = open_catalogue(home.catalogue)
     _import(home, engine, before, "2026-03-01")
+    merge_owed(engine)
     with engine.connect() as db:
         _keep_rows(all_papers(db), made, cache)
         publish(home.index, all_papers(db), encoder, cache)

@@ -24,7 +24,7 @@ from benchmarks.setting import Rows
 from flows.progress import say
 from index.build import DocumentEncoder, publish
 from index.vector_cache import VectorCache
-from ingest.catalogue import all_papers, open_catalogue
+from ingest.catalogue import all_papers, merge_owed, open_catalogue
 from ingest.errors import PaperfeedError
 from ingest.layout import Home
 
@@ -117,7 +117,9 @@ def night(home: Home, open_encoder: Callable[[], DocumentEncoder]) -> Night:
     began = time.perf_counter()
     encoder = Timed(open_encoder())
     cache = VectorCache.open(home.vectors, encoder.digest, encoder.dimension)
-    with open_catalogue(home.catalogue).connect() as db:
+    engine = open_catalogue(home.catalogue)
+    merge_owed(engine)
+    with engine.connect() as db:
         done = publish(home.index, all_papers(db), encoder, cache)
     seconds = time.perf_counter() - began
     whole = sum(path.stat().st_size for path in done.path.rglob("*") if path.is_file())

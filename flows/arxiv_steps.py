@@ -12,8 +12,9 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from flows.home import open_home
 from flows.progress import progress, say
-from flows.steps import collector, open_home
+from flows.steps import collector
 from ingest import announcements, harvest, ledger, window
 from ingest.errors import BadInput, RateLimited, SourceError, SourceUnavailable
 from ingest.ledger import shifted

@@ -17,6 +17,8 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.runtime import flow_run
 
 from flows import arxiv_steps, steps
+from flows.days import checked_day, today
+from flows.home import run_lock
 from flows.progress import progress
 from flows.publish import publish as publish_snapshot
 from flows.report import Night, night_rows
@@ -24,7 +26,7 @@ from flows.steps import Enrichment
 from index.build import Published
 from ingest.errors import RateLimited, SourceError, SourceUnavailable
 from ingest.ledger import days_between
-from ingest.record import Tally
+from ingest.recorded import Tally
 from ingest.verify import Verification
 
 
@@ -85,8 +87,8 @@ def publish(home: Path) -> Published:
 def nightly(home: str | Path = "data", date: str | None = None, days: int = 7) -> Night:
     """The night of `date` (the scheduled day, if None) with a window of `days` behind it."""
     home = Path(home)  # a deployment's parameters are JSON
-    night = steps.checked_day(date) if date else _scheduled_day()
-    with steps.run_lock(home):
+    night = checked_day(date) if date else _scheduled_day()
+    with run_lock(home):
         recovered = record(home)
         wanted = steps.open_days(home, night, days)
         owed, window = wanted[:-days], wanted[-days:]
@@ -97,15 +99,15 @@ def nightly(home: str | Path = "data", date: str | None = None, days: int = 7) -
 def backfill(home: str | Path, first: str, last: str) -> Night:
     """The night's work over the days from `first` to `last`."""
     home = Path(home)
-    days = days_between(steps.checked_day(first), steps.checked_day(last))
-    with steps.run_lock(home):
-        return _collect_and_publish(home, [days], last, steps.today(), record(home))
+    days = days_between(checked_day(first), checked_day(last))
+    with run_lock(home):
+        return _collect_and_publish(home, [days], last, today(), record(home))
 
 
 def _scheduled_day() -> str:
     """The UTC day this run was scheduled for: a late run still does its own night."""
     scheduled: datetime | None = flow_run.scheduled_start_time
-    return min(str(scheduled.date()), steps.today()) if scheduled else steps.today()
+    return min(str(scheduled.date()), today()) if scheduled else today()
 
 
 def _collect_and_publish(

@@ -9,8 +9,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from flows.home import open_home
 from flows.progress import progress, say
-from flows.steps import collector, open_home, record
+from flows.steps import collector, record
 from ingest import collect, ids, listings
 from ingest.catalogue import paper
 from ingest.errors import SourceError

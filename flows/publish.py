@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from flows.home import open_home
 from flows.progress import progress
-from flows.steps import open_home
 from index import build
 from index.encoder import DEFAULT_MODEL, Encoder
 from index.vector_cache import VectorCache
-from ingest.catalogue import all_papers, count, papers
+from ingest.catalogue import all_papers, count, merge_owed, papers
 from ingest.errors import PaperfeedError
 from ingest.layout import Home
 
@@ -21,6 +21,7 @@ def publish(home: Path, *, allow_shrink: bool = False) -> build.Published:
     encoder = Encoder(os.environ.get("PAPERFEED_MODEL") or DEFAULT_MODEL)
     cache = VectorCache.open(layout.vectors, encoder.digest, encoder.dimension)
     with open_home(home) as engine, engine.connect() as db:
+        merge_owed(engine)
         total = count(db, papers)
         if not total:
             raise PaperfeedError(f"{home} holds no papers yet: run  paperfeed nightly  first")

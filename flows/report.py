@@ -9,7 +9,7 @@ from flows.steps import Enrichment
 from index.build import Published
 from ingest.collect import ARXIV, DAILY, DAILY_API, DAILY_LISTING
 from ingest.ledger import Partition
-from ingest.record import Tally, add_up
+from ingest.recorded import Tally, add_up
 
 
 @dataclass(frozen=True, slots=True)

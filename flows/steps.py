@@ -6,31 +6,29 @@ The environment is read here, at the edge: where the upstreams are, and which mo
 from __future__ import annotations
 
 import os
-import re
 import tempfile
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import asdict
-from datetime import UTC, date, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import sqlalchemy as sa
-from filelock import FileLock, Timeout
 
+from flows.home import archive_of, open_home
 from flows.progress import progress, say
-from ingest import bulk_import, collect, ledger, verify
-from ingest.catalogue import all_papers, count, open_catalogue, papers
-from ingest.errors import BadInput, Busy, PaperfeedError, SourceError
+from ingest import collect, ledger, verify
+from ingest.catalogue import count, links, open_catalogue, papers
+from ingest.errors import BadInput, PaperfeedError, SourceError
 from ingest.http import Client
 from ingest.layout import Home
 from ingest.links import find_repos
 from ingest.raw import Archive
-from ingest.record import Tally, record_landed
+from ingest.record import record_landed
 from ingest.record import retry_quarantined as retry
-from ingest.sources import bulk, saved_listing
+from ingest.recorded import Tally
+from ingest.sources import saved_listing
 from ingest.text import title_key
 from ingest.titles import all_titles, titles_to_ask
 from ingest.upstreams import Upstreams
@@ -41,42 +39,6 @@ class Enrichment(NamedTuple):
 
     asked: int
     failure: str | None = None
-
-
-@contextmanager
-def run_lock(home: Path) -> Iterator[None]:
-    """Only one run writes at a time; the lock goes with the process that held it."""
-    home.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(Home(home).lock)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise Busy(f"another paperfeed run is writing to {home}: wait for it to end") from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def today() -> str:
-    """The UTC day: Hugging Face refuses any later one."""
-    return str(datetime.now(UTC).date())
-
-
-def checked_day(text: str) -> str:
-    """`text` as a day that Daily Papers can have; raises BadInput."""
-    example = "give a day such as 2025-03-03"
-    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text):
-        raise BadInput(f"{text!r} is not a date: {example}")
-    try:
-        day = str(date.fromisoformat(text))
-    except ValueError:
-        raise BadInput(f"{text!r} is not a day of the calendar: {example}") from None
-    if day > today():
-        raise BadInput(f"{day} is in the future (today is {today()}, UTC): give an earlier day")
-    if day < "2023-05-04":
-        raise BadInput(f"{day} is before Daily Papers began: give 2023-05-04 or later")
-    return day
 
 
 def open_days(home: Path, night: str, window: int) -> list[str]:
@@ -93,13 +55,13 @@ def fetch_day(home: Path, day: str, night: str) -> int:
 
 def leave_open(home: Path, day: str, reason: str) -> None:
     """Note that `day` was wanted and not asked for."""
-    collect.close(_archive(home), collect.DAILY, day, 0, reason)
+    collect.close(archive_of(home), collect.DAILY, day, 0, reason)
 
 
 def record(home: Path) -> list[Tally]:
     """Everything landed and not yet recorded goes into the catalogue."""
     with open_home(home) as engine:
-        return record_landed(engine, _archive(home))
+        return record_landed(engine, archive_of(home))
 
 
 def enrich(home: Path, night: str) -> Enrichment:
@@ -111,7 +73,7 @@ def enrich(home: Path, night: str) -> Enrichment:
         ids = collect.ids_to_ask(db, night)
     asked, failure = _ask_arxiv(home, ids, night)
     if ids:
-        collect.close(_archive(home), collect.ARXIV, night, asked, failure)
+        collect.close(archive_of(home), collect.ARXIV, night, asked, failure)
     return Enrichment(asked, failure)
 
 
@@ -148,26 +110,10 @@ def search_titles(home: Path, night: str) -> str | None:
     return None
 
 
-def is_bulk(file: Path) -> bool:
-    """Whether `file` holds records, one a line, rather than a saved listing; raises BadInput."""
-    try:
-        with file.open("rb") as opened:
-            return bulk.is_bulk(opened.read(64), file.name)
-    except OSError as error:
-        raise BadInput(f"{file} cannot be read: {error.strerror}") from error
-
-
-def import_bulk(home: Path, file: Path, night: str) -> Tally:
-    """Land and record every line of a file of records; raises BadInput."""
-    size = file.stat().st_size
-    with open_home(home) as engine, progress(f"{file.name} (bytes)", size) as done:
-        return bulk_import.import_file(engine, _archive(home), file, night, done)
-
-
 def import_listing(home: Path, name: str, body: bytes, night: str) -> list[dict[str, Any]]:
     """Keep a saved listing and resolve what can be resolved; gives its entries, ready for JSON."""
     listing = saved_listing.parse(body)  # refused before anything is kept
-    collect.import_file(_archive(home), body, name, night)
+    collect.import_file(archive_of(home), body, name, night)
     record(home)
     search_titles(home, night)
     record(home)
@@ -186,7 +132,7 @@ def verify_links(home: Path, night: str) -> verify.Verification:
 
 def replay(home: Path) -> list[Tally]:
     """Build the catalogue anew from `raw/` alone, and put it in the place of the old one."""
-    layout, archive = Home(home), _archive(home)
+    layout, archive = Home(home), archive_of(home)
     names = sum(1 for _ in archive.names())
     if not names:
         raise PaperfeedError(f"{layout.raw} holds nothing to replay: run  paperfeed nightly  first")
@@ -205,7 +151,7 @@ def replay(home: Path) -> list[Tally]:
 def retry_quarantined(home: Path) -> list[Tally]:
     """Read again, with today's parsers, what could not be read."""
     with open_home(home) as engine:
-        return retry(engine, _archive(home))
+        return retry(engine, archive_of(home))
 
 
 def has_papers(home: Path) -> bool:
@@ -230,27 +176,14 @@ def count_pending(home: Path) -> int:
 def count_links(home: Path) -> int:
     """Papers with a repository of their own."""
     with open_home(home) as engine, engine.connect() as db:
-        return sum(paper.repo is not None for paper in all_papers(db))
-
-
-@contextmanager
-def open_home(home: Path) -> Iterator[sa.Engine]:
-    """The catalogue of `home`, let go at the end."""
-    engine = open_catalogue(Home(home).catalogue)
-    try:
-        yield engine
-    finally:
-        engine.dispose()
-
-
-def _archive(home: Path) -> Archive:
-    return Archive(Home(home).raw)
+        own = sa.select(sa.func.count(links.c.arxiv_id.distinct())).where(links.c.own)
+        return db.scalar(own) or 0
 
 
 def collector(home: Path) -> tuple[Client, Upstreams, Archive]:
     """What a fetch needs: the polite client, where the services stand, where answers land."""
     upstreams = Upstreams.from_env(os.environ)
-    return _client(upstreams), upstreams, _archive(home)
+    return _client(upstreams), upstreams, archive_of(home)
 
 
 @lru_cache(maxsize=1)

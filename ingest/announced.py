@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
+from ingest.batch import UNMERGED
 from ingest.catalogue import announced, asked, observations, papers
 from ingest.sources import arxiv_feed
 
@@ -46,7 +47,8 @@ def announcement_owed(db: sa.Connection) -> set[str]:
 
 def hinted_only(db: sa.Connection) -> Iterator[str]:
     """Ids whose newest version nobody but the feed has told of: it knows no dates, no comment."""
-    credited = sa.func.json_extract(papers.c.record, "$.sources.version")
+    record = sa.func.nullif(papers.c.record, UNMERGED)  # no feed told of such a paper
+    credited = sa.func.json_extract(record, "$.sources.version")
     query = (
         sa.select(papers.c.arxiv_id)
         .join_from(papers, observations, papers.c.arxiv_id == observations.c.arxiv_id)

@@ -24,7 +24,7 @@ from ingest.bulk_reader import land_and_read, set_up, unpack
 from ingest.catalogue import titles_indexed_afterwards
 from ingest.errors import BadInput, PaperfeedError
 from ingest.raw import Archive, Raw, moment
-from ingest.record import Tally, add_up, record_landed, record_read
+from ingest.recorded import Tally, add_up, record_read, unrecorded
 from ingest.sources import bulk
 from ingest.titles import resolve_titles
 
@@ -64,7 +64,7 @@ def import_file(
     what came before the damage is then recorded.
     """
     size = _size(file)
-    record_landed(engine, archive)  # what a killed import had landed
+    _finish(engine, archive)
     tallies, lines, done = [Tally(bulk.KIND, night)], 0, 0
     with _no_collecting(), titles_indexed_afterwards(engine), _readers(size) as submit:
         for step in _steps(archive, file, night, submit):
@@ -77,6 +77,14 @@ def import_file(
         resolve_titles(db)
     progress(size - done)
     return add_up(tallies)[0]._replace(received=lines)
+
+
+def _finish(engine: sa.Engine, archive: Archive) -> None:
+    """Record what a killed import had landed."""
+    if unrecorded(engine, archive):
+        from ingest.record import record_landed  # waits for the packages of all sources
+
+        record_landed(engine, archive)
 
 
 def _size(file: Path) -> int:

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import insert
 
-from ingest.batch import Batch, PaperRow, batch_of, observation_row, paper_row
+from ingest.batch import UNMERGED, Batch, PaperRow, batch_of, observation_row, paper_row
 from ingest.errors import Busy, PaperfeedError
 from ingest.merge import confirm, merge
 from ingest.paper import Confirmation, Observation, Paper, Rejected
@@ -59,7 +59,7 @@ papers = sa.Table(
     sa.Column("arxiv_id", sa.Text, primary_key=True),
     sa.Column("version", sa.Integer, comment="NULL until arXiv has answered"),
     sa.Column("title_key", sa.Text),
-    sa.Column("record", sa.Text, nullable=False),
+    sa.Column("record", sa.Text, nullable=False, comment="UNMERGED until it is asked for"),
 )
 _by_title = sa.Index("papers_by_title", papers.c.title_key)
 quarantine = sa.Table(
@@ -176,14 +176,16 @@ def add_batch(db: sa.Connection, batch: Batch) -> Changes:
     news = [row for row in batch.observations if before.get(row[:2], "") < row[4]]
     if not news:
         return Changes(0, 0)
-    db.exec_driver_sql(_KEEP_OBSERVATION, news)
     known = {arxiv_id for arxiv_id, _ in before}
+    again = sorted({arxiv_id for arxiv_id, *_ in news} & known)
+    _write_out(db, again)
+    db.exec_driver_sql(_KEEP_OBSERVATION, news)
     rows = [row for row in batch.rows if row[0] not in known]
     rows += _linked_rows(db, [paper for paper in batch.linked if paper.arxiv_id not in known])
     if rows:
         db.exec_driver_sql(_KEEP_PAPER, rows)
-    again = _merge_again(db, sorted({arxiv_id for arxiv_id, *_ in news} & known))
-    return Changes(len(rows) + again.new, again.changed)
+    merged = _merge_again(db, again)
+    return Changes(len(rows) + merged.new, merged.changed)
 
 
 def add_quarantine(
@@ -218,10 +220,8 @@ def unlist(db: sa.Connection, day: str, repeated: str) -> Changes:
     o = observations.c
     there = sa.select(o.arxiv_id).where(o.source == "huggingface", o.listed_on == repeated)
     wrong = (o.source == "huggingface", o.listed_on == day, o.arxiv_id.in_(there))
-    seen = [
-        replace(Observation.from_json(row.said), seen_at=row.seen_at, listed_on=None)
-        for row in db.execute(sa.select(o.said, o.seen_at).where(*wrong))
-    ]
+    rows = db.execute(sa.select(o.said, o.seen_at).where(*wrong))
+    seen = [replace(_said(row), listed_on=None) for row in rows]
     if not seen:
         return Changes(0, 0)
     db.execute(observations.delete().where(*wrong))
@@ -237,15 +237,24 @@ def merge_linking(db: sa.Connection, name: str) -> Changes:
 
 def all_papers(db: sa.Connection) -> Iterator[Paper]:
     """Every paper in the order of ids, a thousand in memory at a time."""
-    query = sa.select(papers.c.record).order_by(papers.c.arxiv_id)
-    for record in db.execution_options(yield_per=1000).scalars(query):
-        yield Paper.from_json(record)
+    query = _told.order_by(papers.c.arxiv_id)
+    yield from map(_paper_of, db.execution_options(yield_per=1000).execute(query))
 
 
 def paper(db: sa.Connection, arxiv_id: str) -> Paper | None:
     """The paper of this base id, if the catalogue has it."""
-    record = db.scalar(sa.select(papers.c.record).where(papers.c.arxiv_id == arxiv_id))
-    return Paper.from_json(record) if record else None
+    told = db.execute(_told.where(papers.c.arxiv_id == arxiv_id)).first()
+    return _paper_of(told) if told else None
+
+
+def merge_owed(engine: sa.Engine) -> int:
+    """Merge the papers that an import left UNMERGED; gives how many these were."""
+    with engine.connect() as db:
+        owed = list(db.scalars(sa.select(papers.c.arxiv_id).where(papers.c.record == UNMERGED)))
+    for some in _in_parts(owed):
+        with engine.begin() as db:
+            _write_out(db, some)
+    return len(owed)
 
 
 def count(db: sa.Connection, table: sa.Table) -> int:
@@ -320,6 +329,23 @@ def _merge_again(db: sa.Connection, ids: list[str]) -> Changes:
     return Changes(new, changed)
 
 
+def _write_out(db: sa.Connection, ids: list[str]) -> None:
+    """Merge those of these papers that are UNMERGED: more is about to be told of them."""
+    for some in _in_parts(ids):
+        owed = db.execute(_told.where(papers.c.arxiv_id.in_(some), papers.c.record == UNMERGED))
+        if rows := [paper_row(_paper_of(told)) for told in owed]:
+            db.exec_driver_sql(_KEEP_PAPER, rows)
+
+
+def _paper_of(told: sa.Row[Any]) -> Paper:
+    """The paper that a row of `_told` tells of."""
+    return Paper.from_json(told.record) if told.record else merge(told.arxiv_id, [_said(told)])
+
+
+def _said(row: sa.Row[Any]) -> Observation:
+    return replace(Observation.from_json(row.said), seen_at=row.seen_at)
+
+
 def _in_parts(items: list[T]) -> Iterator[list[T]]:
     """`items`, few enough at once for a query: SQLite takes a limited number of parameters."""
     for start in range(0, len(items), 500):
@@ -349,7 +375,7 @@ def _observed(db: sa.Connection, ids: list[str]) -> Iterator[tuple[str, list[Obs
     for arxiv_id, group in groupby(rows, key=lambda row: str(row.arxiv_id)):
         yield (
             arxiv_id,
-            [replace(Observation.from_json(row.said), seen_at=row.seen_at) for row in group],
+            [_said(row) for row in group],
         )
 
 
@@ -392,6 +418,14 @@ def _upsert(table: sa.Table, **values: sa.ColumnElement[Any]) -> str:
     return str(statement.on_conflict_do_update(set_=fresh).compile(dialect=sqlite.dialect()))
 
 
+_told = sa.select(
+    papers.c.arxiv_id, papers.c.record, observations.c.said, observations.c.seen_at
+).outerjoin_from(
+    papers,
+    observations,
+    sa.and_(papers.c.record == UNMERGED, papers.c.arxiv_id == observations.c.arxiv_id),
+)
+"""Papers: their records, or where they are UNMERGED, the one observation of each."""
 _SAID_OF = (
     "SELECT arxiv_id, digest, seen_at FROM observations"
     " WHERE arxiv_id IN (SELECT value FROM json_each(?))"

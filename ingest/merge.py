@@ -51,15 +51,15 @@ def merge(arxiv_id: str, observations: Iterable[Observation]) -> Paper:
     if version:
         sources["version"] = _best(o.source for o in seen if o.version == version)
     sources |= {"listed_on": "huggingface"} if listed_on else {}
-    return Paper(
+    paper = Paper(
         arxiv_id=arxiv_id,
         version=version,
         withdrawn=_withdrawn(trusted),
-        repos=_repos(values, seen),
         listed_on=listed_on,
         sources=dict(sorted(sources.items())),
         **values,
     )
+    return replace(paper, repos=links_of(paper, seen))
 
 
 def _alone(arxiv_id: str, o: Observation) -> Paper:
@@ -75,7 +75,7 @@ def _alone(arxiv_id: str, o: Observation) -> Paper:
     return Paper(
         arxiv_id=arxiv_id,
         withdrawn=bool(o.withdrawn),
-        repos=_repos(values, [o]),
+        repos=links_of(o, [o]),
         sources=sources,
         **values,
     )
@@ -141,16 +141,16 @@ def _withdrawn(trusted: list[Observation]) -> bool:
     return bool(listed) or any(o.withdrawn for o in knowing if _most_trusted_first(o) == best)
 
 
-def _repos(values: dict[str, Any], seen: list[Observation]) -> tuple[Repo, ...]:
-    """Every link with its place: Hugging Face's field, project page, comment, abstract."""
-    title = values.get("title")
+def links_of(told: Paper | Observation, seen: list[Observation]) -> tuple[Repo, ...]:
+    """Every link with its place: Hugging Face's field as it was `seen`; page, comment, abstract."""
+    title = told.title
     listed = _listed([o for o in seen if o.github])
-    page = repo_of(values["project_page"]) if "project_page" in values else None
+    page = repo_of(told.project_page) if told.project_page else None
     links = [
         *([Repo(listed, "huggingface", own=True)] if listed else []),
         *([Repo(page, "project_page", own=True)] if page else []),
-        *find_repos(values.get("comment") or "", "comment", title),
-        *find_repos(values.get("abstract") or "", "abstract", title),
+        *find_repos(told.comment or "", "comment", title),
+        *find_repos(told.abstract or "", "abstract", title),
     ]
     return _spelled_alike(links) if links else ()
 

@@ -6,20 +6,20 @@ The same function serves the night, the recovery after a killed one, and `paperf
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable
 
 import sqlalchemy as sa
 
 from ingest import ledger, listings, verify, window
 from ingest.announced import note_announced, note_told
-from ingest.batch import Batch, batch_of
-from ingest.catalogue import add_batch, add_quarantine, asked, quarantine, responses, unlist
+from ingest.batch import batch_of
+from ingest.catalogue import asked, quarantine, unlist
 from ingest.collect import DAILY, WINDOW
 from ingest.errors import SourceChanged, SourceError
 from ingest.ledger import Partition, State
 from ingest.paper import Parsed, Rejected
 from ingest.raw import Archive, Raw
+from ingest.recorded import Tally, keep, note_response, unrecorded
 from ingest.sources import (
     arxiv_api,
     arxiv_catchup,
@@ -37,29 +37,15 @@ DAMAGED = "damaged"
 """The kind of an entry whose file cannot be unpacked."""
 
 
-class Tally(NamedTuple):
-    """What one response, or several together, brought."""
-
-    kind: str
-    partition: str
-    received: int = 0
-    new: int = 0
-    changed: int = 0
-    quarantined: int = 0
-
-
 def record_landed(
     engine: sa.Engine, archive: Archive, progress: Callable[[int], None] | None = None
 ) -> list[Tally]:
     """Record every raw entry that the catalogue has not seen, in the order of receipt."""
-    with engine.connect() as db:
-        known = set(db.scalars(sa.select(responses.c.name)))
     tallies = []
-    for name in archive.names():
-        if name not in known:
-            tallies.append(_record(engine, name, _load(archive, name)))
-            if progress:
-                progress(1)
+    for name in unrecorded(engine, archive):
+        tallies.append(_record(engine, name, _load(archive, name)))
+        if progress:
+            progress(1)
     return tallies
 
 
@@ -87,53 +73,20 @@ def _read_again(engine: sa.Engine, name: str, raw: Raw) -> Tally:
         return _enter(db, name, raw)
 
 
-def add_up(tallies: Iterable[Tally]) -> list[Tally]:
-    """One tally for each (kind, partition)."""
-    sums: dict[tuple[str, str], Tally] = {}
-    for t in tallies:
-        key = (t.kind, t.partition)
-        before = sums.get(key, Tally(*key))
-        sums[key] = Tally(*key, *(a + b for a, b in zip(before[2:], t[2:], strict=True)))
-    return list(sums.values())
-
-
 def _record(engine: sa.Engine, name: str, raw: Raw) -> Tally:
     with engine.begin() as db:
-        _note_response(db, name, raw)
+        note_response(db, name, raw)
         return _enter(db, name, raw)
-
-
-def record_read(
-    engine: sa.Engine, raw: Raw, name: str, batch: Batch, rejected: Sequence[Rejected]
-) -> Tally:
-    """Record an entry that another process has landed as `name` and read.
-
-    Which titles of saved listings it resolves is left for whoever has recorded all of them.
-    """
-    with engine.begin() as db:
-        _note_response(db, name, raw)
-        return _keep(db, name, raw, batch, rejected)
-
-
-def _note_response(db: sa.Connection, name: str, raw: Raw) -> None:
-    db.execute(responses.insert().values((name, raw.kind, raw.partition, raw.received_at)))
 
 
 def _enter(db: sa.Connection, name: str, raw: Raw) -> Tally:
     """What `raw` says goes into the catalogue, what of it cannot be read into quarantine."""
     parsed = _read(db, raw)
-    tally = _keep(db, name, raw, batch_of(parsed.observations), parsed.rejected)
+    batch = batch_of(parsed.observations, later=raw.kind == bulk.KIND)
+    tally = keep(db, name, raw, batch, parsed.rejected)
     if raw.kind != "closing":  # half of all entries, and none names a paper
         resolve_titles(db)
     return tally
-
-
-def _keep(
-    db: sa.Connection, name: str, raw: Raw, batch: Batch, rejected: Sequence[Rejected]
-) -> Tally:
-    changes = add_batch(db, batch)
-    bad = add_quarantine(db, name, raw.kind, raw.partition, rejected)
-    return Tally(raw.kind, raw.partition, len(batch.observations) + bad, *changes, bad)
 
 
 def _read(db: sa.Connection, raw: Raw) -> Parsed:

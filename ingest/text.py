@@ -16,13 +16,14 @@ _UNSEEN = re.compile(
 )
 # What somebody's terminal, editor or `str.splitlines` takes for the end of a line; and tabs.
 _BREAK = re.compile(r"\r\n|[\t-\r\x1c-\x1f\x85\u2028\u2029]")
+_PRINTABLE = bytes(range(0x20, 0x7F))
 _NO_LETTERS = bytes(code for code in range(128) if not chr(code).isalnum())
 
 
 def one_line(text: str) -> str:
     """`text` in NFC, its blanks and line breaks single blanks, without unseen characters."""
     line = text.strip().replace("\n", " ")
-    if "  " not in line and line.isascii() and line.isprintable():
+    if "  " not in line and line.isascii() and not line.encode().translate(None, _PRINTABLE):
         return line  # as most are, and millions of them are read
     return unicodedata.normalize("NFC", " ".join(_UNSEEN.sub("", text).split()))
 

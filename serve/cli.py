@@ -11,6 +11,7 @@ import importlib
 import json
 import os
 import sys
+from contextlib import AbstractContextManager
 from enum import StrEnum
 from pathlib import Path
 from types import ModuleType
@@ -92,7 +93,7 @@ def nightly(
 ) -> None:
     """Collect every open day, publish a snapshot and show the night's table."""
     if date:
-        _flows("steps").checked_day(date)  # before Prefect takes its seconds to load
+        _flows("days").checked_day(date)  # before Prefect takes its seconds to load
     _night("nightly", date=date, days=days)
 
 
@@ -102,8 +103,8 @@ def backfill(
     last: Annotated[str, typer.Option("--to", help="The last day.")],
 ) -> None:
     """Do the night's work over a range of days."""
-    steps = _flows("steps")
-    if steps.checked_day(first) > steps.checked_day(last):
+    days = _flows("days")
+    if days.checked_day(first) > days.checked_day(last):
         raise BadInput(f"--from {first} is after --to {last}: swap them")
     _night("backfill", first=first, last=last)
 
@@ -120,14 +121,14 @@ def import_file(
     as_json: AsJson = False,
 ) -> None:
     """Import records in bulk, or a saved listing whose titles are then resolved to ids."""
-    steps = _flows("steps")
-    if steps.is_bulk(file):
-        with steps.run_lock(_home()):
-            tally = steps.import_bulk(_home(), file, steps.today())
+    bulk, today = _flows("bulk"), _flows("days").today()
+    if bulk.is_bulk(file):
+        with _run_lock():
+            tally = bulk.import_bulk(_home(), file, today)
         _print_json(tally._asdict()) if as_json else typer.echo(_imported(tally))
         return
-    with steps.run_lock(_home()):
-        entries = steps.import_listing(_home(), file.name, file.read_bytes(), steps.today())
+    with _run_lock():
+        entries = _flows("steps").import_listing(_home(), file.name, file.read_bytes(), today)
     _print_json(entries) if as_json else _print_entries(entries)
 
 
@@ -139,11 +140,11 @@ def add(
     ],
 ) -> None:
     """Add single papers, or what Hugging Face lists for a week, a month or as trending."""
-    steps, asked = _flows("steps"), _flows("on_request")
+    asked, today = _flows("on_request"), _flows("days").today()
     lists, papers = asked.told_apart(names)
-    with steps.run_lock(_home()):
-        failed = asked.fetch_lists(_home(), lists, steps.today())
-        found = {p.arxiv_id: p for p in asked.add_papers(_home(), papers, steps.today())}
+    with _run_lock():
+        failed = asked.fetch_lists(_home(), lists, today)
+        found = {p.arxiv_id: p for p in asked.add_papers(_home(), papers, today)}
     for paper in found.values():
         typer.echo(f"{paper.arxiv_id:<18}{paper.title}")
     unknown = [name for name in papers if name not in found]
@@ -155,9 +156,8 @@ def add(
 @app.command()
 def replay() -> None:
     """Rebuild the catalogue from the raw responses alone."""
-    steps = _flows("steps")
-    with steps.run_lock(_home()):
-        tallies = steps.replay(_home())
+    with _run_lock():
+        tallies = _flows("steps").replay(_home())
     received, bad = sum(t.received for t in tallies), sum(t.quarantined for t in tallies)
     typer.echo(f"replayed {len(tallies)} responses: {received} entries, {bad} in quarantine")
 
@@ -169,7 +169,7 @@ def index(
     ] = False,
 ) -> None:
     """Embed what is new in the catalogue and publish a snapshot."""
-    with _flows("steps").run_lock(_home()):
+    with _run_lock():
         published = _flows("publish").publish(_home(), allow_shrink=allow_shrink)
     state = "unchanged" if published.unchanged else "published"
     typer.echo(
@@ -275,8 +275,8 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Print how each source, the catalogue and the snapshot stand: exit code 0 fresh, 3 stale."""
-    steps, told = _flows("steps"), _needing_nightly("serve.status")
-    day = steps.checked_day(date) if date else steps.today()
+    days, told = _flows("days"), _needing_nightly("serve.status")
+    day = days.checked_day(date) if date else days.today()
     report = told.status(_home(), day, _flows("arxiv_steps").categories())
     if as_json:
         _print_json(report)
@@ -296,9 +296,8 @@ def quarantine(
 ) -> None:
     """List what could not be read, show one entry, or read all of it again."""
     if retry:
-        steps = _flows("steps")
-        with steps.run_lock(_home()):
-            tallies = steps.retry_quarantined(_home())
+        with _run_lock():
+            tallies = _flows("steps").retry_quarantined(_home())
         read = sum(t.received - t.quarantined for t in tallies)
         typer.echo(f"{read} entries could be read, {sum(t.quarantined for t in tallies)} stay")
         return
@@ -332,7 +331,7 @@ def verify() -> None:
 def rollback() -> None:
     """Go back to the snapshot published before the current one."""
     snapshot = importlib.import_module("index.snapshot")
-    with _flows("steps").run_lock(_home()):
+    with _run_lock():
         typer.echo(f"current snapshot: {snapshot.rollback(Home(_home()).index)}")
 
 
@@ -372,6 +371,11 @@ def _home() -> Path:
 
 def _retriever(reranker: str | None = None) -> Any:  # noqa: ANN401 -- index.Retriever, imported only where it is asked
     return importlib.import_module("index").Retriever.open(_home(), reranker=reranker)
+
+
+def _run_lock() -> AbstractContextManager[None]:
+    lock: AbstractContextManager[None] = _flows("home").run_lock(_home())
+    return lock
 
 
 def _flows(name: str) -> ModuleType:
@@ -424,7 +428,7 @@ def _night(name: str, **parameters: Any) -> None:  # noqa: ANN401 -- the flow ch
         )
 
 
-def _imported(tally: Any) -> str:  # noqa: ANN401 -- ingest.record.Tally, not imported here
+def _imported(tally: Any) -> str:  # noqa: ANN401 -- ingest.recorded.Tally, not imported here
     more = "" if tally.new + tally.changed == 0 else "; publish them with  paperfeed index"
     return (
         f"{tally.received} lines: {tally.new} new, {tally.changed} changed, "

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from data.sample.replay import Fault, Replay
 from flows import arxiv_steps, on_request, steps
+from flows.home import open_home
 from ingest import catalogue, collect, ledger
 from ingest.announced import announcement_owed
 from ingest.catalogue import all_papers
@@ -107,11 +108,11 @@ class Night:
         return sorted(filter(None, ",".join(asked).split(",")))
 
     def papers(self) -> dict[str, Paper]:
-        with steps.open_home(self.home) as engine, engine.connect() as db:
+        with open_home(self.home) as engine, engine.connect() as db:
             return {p.arxiv_id: p for p in all_papers(db)}
 
     def labels(self) -> dict[tuple[str, str], str]:
-        with steps.open_home(self.home) as engine, engine.connect() as db:
+        with open_home(self.home) as engine, engine.connect() as db:
             return {(p.source, p.day): p.label for p in ledger.partitions(db)}
 
     def asked(self, source: str) -> int:
@@ -188,7 +189,7 @@ def test_what_is_owed_is_rebuilt_from_raw(night) -> None:
     night.announce(TUESDAY, LISTING)
     night.oai_knows(REPLACED)
     night.run(TUESDAY, TUESDAY)
-    with steps.open_home(night.home) as engine:
+    with open_home(night.home) as engine:
         archive = steps.collector(night.home)[2]
         again = catalogue.open_catalogue(night.home / "again.sqlite")
         record_landed(again, archive)

@@ -24,8 +24,15 @@ from hypothesis import strategies as st
 
 from benchmarks.ingest import as_snapshot
 from ingest import bulk_file, bulk_import, catalogue
-from ingest.batch import batch_of
-from ingest.catalogue import add_batch, add_observations, all_papers, open_catalogue
+from ingest.batch import UNMERGED, batch_of
+from ingest.catalogue import (
+    add_batch,
+    add_observations,
+    all_papers,
+    merge_owed,
+    open_catalogue,
+    paper,
+)
 from ingest.errors import BadInput
 from ingest.merge import merge
 from ingest.paper import Observation, Paper
@@ -510,6 +517,37 @@ def test_batches_come_to_what_merging_everything_comes_to(tmp_path_factory, batc
     everything = [o for batch in batches for o in batch]
     assert papers == ([merge("2503.00001", everything)] if everything else [])
     assert new == len(papers)
+
+
+@given(
+    st.lists(st.tuples(st.lists(any_observation, max_size=3), st.booleans()), max_size=4),
+    st.integers(0, 4),
+)
+def test_what_is_merged_later_comes_to_the_same(tmp_path_factory, batches, owed_after) -> None:
+    folder = tmp_path_factory.mktemp("later")
+    at_once, later = (open_catalogue(folder / name) for name in ("at_once", "later"))
+    for n, (batch, importing) in enumerate(batches):
+        with at_once.begin() as one, later.begin() as other:
+            changes = add_batch(one, batch_of(batch))
+            assert add_batch(other, batch_of(batch, later=importing)) == changes
+            assert list(all_papers(other)) == list(all_papers(one))
+            assert paper(other, "2503.00001") == paper(one, "2503.00001")
+        if n == owed_after:
+            merge_owed(later)
+    merge_owed(later)
+    assert merge_owed(later) == 0
+    assert tables(later) == tables(at_once)
+
+
+def test_papers_of_an_import_are_merged_when_they_are_published(home, tmp_path) -> None:
+    file = tmp_path / "x.json"
+    file.write_bytes(lines([snapshot(1), snapshot(2, comments="https://github.com/a/b")]))
+    home.take(file)
+    told = home.papers()
+    assert [row[-1] == UNMERGED for row in home.tables()["papers"]] == [True, False]
+    assert merge_owed(home.engine) == 1
+    merged = [Paper.from_json(row[-1]) for row in home.tables()["papers"]]
+    assert merged == list(told.values())
 
 
 def test_real_records_equal_a_second_reading(shared) -> None:

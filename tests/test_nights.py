@@ -15,6 +15,8 @@ import pytest
 
 from data.sample.replay import Fault, Replay
 from flows import steps
+from flows.days import checked_day
+from flows.home import run_lock
 from flows.publish import publish
 from index import Retriever
 from index.snapshot import current
@@ -155,9 +157,9 @@ def test_kill_9_loses_nothing(
 
 
 def test_a_second_run_leaves_at_once(tmp_path) -> None:
-    with steps.run_lock(tmp_path), pytest.raises(Busy), steps.run_lock(tmp_path):
+    with run_lock(tmp_path), pytest.raises(Busy), run_lock(tmp_path):
         pass
-    with steps.run_lock(tmp_path):
+    with run_lock(tmp_path):
         pass
 
 
@@ -166,7 +168,7 @@ def test_a_second_run_leaves_at_once(tmp_path) -> None:
 )
 def test_a_wrong_day_is_refused_in_one_line(text) -> None:
     with pytest.raises(BadInput) as refused:
-        steps.checked_day(text)
+        checked_day(text)
     assert "\n" not in str(refused.value)
 
 
