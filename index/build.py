@@ -76,8 +76,8 @@ class DocumentEncoder(Protocol):
 class RowCache(Protocol):
     """Rows by text; `index.vector_cache.VectorCache` is one."""
 
-    def missing(self, texts: Sequence[str]) -> list[int]:
-        """The places of the texts that have no row yet."""
+    def known(self, texts: Sequence[str]) -> tuple[Rows, list[int]]:
+        """(len(texts), d) the rows of the texts, and the places of those that have none yet."""
 
     def add(self, texts: Sequence[str], rows: Rows) -> None:
         """Keep the rows for good."""
@@ -242,12 +242,15 @@ class _Builder:
 
     def _embedded(self, texts: list[str], progress: Progress) -> tuple[Rows, int]:
         """The texts' rows, and how many the cache missed; these are kept batch by batch."""
-        missing = [texts[place] for place in self._cache.missing(texts)]
+        rows, absent = self._cache.known(texts)
+        missing = list(dict.fromkeys(texts[place] for place in absent))
         progress(len(texts) - len(missing))
-        for places, rows in self._encoder.batches(missing) if missing else ():
-            self._cache.add([missing[place] for place in places], rows)
+        for places, made in self._encoder.batches(missing) if missing else ():
+            self._cache.add([missing[place] for place in places], made)
             progress(len(places))
-        return self._cache.rows(texts), len(missing)
+        if absent:
+            rows[absent] = self._cache.rows([texts[place] for place in absent])
+        return rows, len(missing)
 
 
 def _write_records(folder: Path, papers: Iterable[Paper]) -> tuple[int, int, str]:

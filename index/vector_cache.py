@@ -12,7 +12,7 @@ import numpy as np
 from ingest.errors import EncoderError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -61,13 +61,25 @@ class VectorCache:
     def __len__(self) -> int:
         return len(self._places)
 
+    def known(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], list[int]]:
+        """(len(texts), dimension) the texts' rows, and the places of those without an intact one.
+
+        What stands in these places means nothing.
+        """
+        keys = [text_key(text) for text in texts]
+        out = np.empty((len(keys), self.dimension), np.float32)
+        here = [place for place, key in enumerate(keys) if key in self._places]
+        for chosen, block, intact in self._blocks(keys, np.array(here, np.intp)):
+            out[chosen] = block
+            if not all(intact):
+                self._forget(keys[n] for n, whole in zip(chosen, intact, strict=True) if not whole)
+        return out, [place for place, key in enumerate(keys) if key not in self._places]
+
     def missing(self, texts: Sequence[str]) -> list[int]:
         """The place of each distinct text without an intact row here, at its first occurrence."""
-        first: dict[bytes, int] = {}
-        for place, text in enumerate(texts):
-            first.setdefault(text_key(text), place)
-        self._forget_damaged([key for key in first if key in self._places])
-        return [place for key, place in first.items() if key not in self._places]
+        _, absent = self.known(texts)
+        first = {texts[place]: place for place in reversed(absent)}
+        return sorted(first.values())
 
     def add(self, texts: Sequence[str], rows: NDArray[np.float32]) -> None:
         """Keeps the row of every text not here yet; on disk when it returns.
@@ -91,42 +103,33 @@ class VectorCache:
 
         Raises EncoderError when a text has no row here or its row was altered on disk.
         """
-        keys = [text_key(text) for text in texts]
-        absent = sum(key not in self._places for key in keys)
+        rows, absent = self.known(texts)
         if absent:
-            raise EncoderError(f"{absent} of {len(texts)} texts have no vector in the cache")
-        out = np.empty((len(keys), self.dimension), np.float32)
-        for chosen, block, intact in self._blocks(keys):
-            if not all(intact):
-                raise EncoderError(
-                    f"{self._rows_path} was altered on disk: run again to make its vectors anew"
-                )
-            out[chosen] = block
-        return out
+            raise EncoderError(
+                f"{len(absent)} of {len(texts)} texts have no intact vector in {self._rows_path}: "
+                "run again to make them anew"
+            )
+        return rows
 
-    def _forget_damaged(self, keys: list[bytes]) -> None:
-        for chosen, _, intact in self._blocks(keys):
-            for place, whole in zip(chosen.tolist(), intact, strict=True):
-                if not whole:
-                    del self._places[keys[place]]
+    def _forget(self, keys: Iterable[bytes]) -> None:
+        for key in set(keys):
+            del self._places[key]
 
     def _blocks(
-        self, keys: list[bytes]
+        self, keys: list[bytes], chosen: NDArray[np.intp]
     ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32], list[bool]]]:
-        """Places in `keys`, their rows and whether each is intact, in the order of the file."""
-        if not keys:
+        """Some of the chosen `keys`, their rows, whether each is intact; in the file's order."""
+        if not len(chosen):
             return
-        places = np.fromiter((self._places[key] for key in keys), np.intp, len(keys))
+        places = np.fromiter((self._places[keys[n]] for n in chosen), np.intp, len(chosen))
         order = np.argsort(places, kind="stable")
         stored = np.memmap(self._rows_path, "<f4", "r", shape=(self._count, self.dimension))
         for start in range(0, len(order), _READ):
-            chosen = order[start : start + _READ]
-            block = np.ascontiguousarray(stored[places[chosen]])
-            intact = [
-                zlib.crc32(row) == self._crcs[place]
-                for row, place in zip(block, places[chosen].tolist(), strict=True)
-            ]
-            yield chosen, block, intact
+            some = order[start : start + _READ]
+            block = np.ascontiguousarray(stored[places[some]])
+            crcs = map(self._crcs.__getitem__, places[some].tolist())
+            intact = [zlib.crc32(row) == crc for row, crc in zip(block, crcs, strict=True)]
+            yield chosen[some], block, intact
 
     def _append(self, keys: list[bytes], rows: NDArray[np.float32]) -> None:
         if not keys:

@@ -76,8 +76,10 @@ class MemoryCache:
     def __init__(self) -> None:
         self.held: dict[str, Rows] = {}
 
-    def missing(self, texts: Sequence[str]) -> list[int]:
-        return [place for place, text in enumerate(texts) if text not in self.held]
+    def known(self, texts: Sequence[str]) -> tuple[Rows, list[int]]:
+        absent = [place for place, text in enumerate(texts) if text not in self.held]
+        nothing = np.zeros_like(row(""))
+        return np.stack([self.held.get(text, nothing) for text in texts]), absent
 
     def add(self, texts: Sequence[str], rows: Rows) -> None:
         self.held.update(zip(texts, rows, strict=True))

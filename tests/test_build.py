@@ -315,9 +315,12 @@ def test_killed_at_any_moment_the_next_run_ends_as_an_undisturbed_one(
 class MixedUp(MemoryCache):
     """Gives the rows of the whole catalogue in the wrong order."""
 
+    def known(self, texts) -> tuple[Rows, list[int]]:
+        rows, absent = super().known(texts)
+        return (np.roll(rows, 1, axis=0) if len(texts) == 100 else rows), absent
+
     def rows(self, texts) -> Rows:
-        rows = super().rows(texts)
-        return np.roll(rows, 1, axis=0) if len(texts) == 100 else rows
+        return self.known(texts)[0]
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_encoders_do_not_share_rows(tmp_path: Path) -> None:
 def test_a_text_without_a_row_is_a_clear_error(tmp_path: Path) -> None:
     cache = opened(tmp_path)
     cache.add(["a"], rows_of(["a"]))
-    with pytest.raises(EncoderError, match="2 of 3 texts have no vector"):
+    with pytest.raises(EncoderError, match="2 of 3 texts have no intact vector"):
         cache.rows(["a", "b", "c"])
 
 
@@ -97,7 +97,7 @@ def test_an_altered_row_is_noticed_and_made_anew(tmp_path: Path) -> None:
     altered[D * 4 + 7] ^= 1
     path.write_bytes(altered)
     cache = opened(tmp_path)
-    with pytest.raises(EncoderError, match="altered on disk"):
+    with pytest.raises(EncoderError, match="1 of 3 texts have no intact vector"):
         cache.rows(texts)
     assert cache.missing(texts) == [1]
     cache.add(["b"], rows_of(["b"]))
