@@ -17,11 +17,9 @@ import numpy as np
 
 from benchmarks import plots, setting
 from benchmarks.model import loaded
-from benchmarks.report import processor, show, table, wanted
+from benchmarks.report import processor, show, status, table, wanted
 from benchmarks.setting import Rows
-from flows.progress import say
 from index.text import document
-from ingest.errors import PaperfeedError
 
 DOCUMENTS, ROUNDS = 512, 5
 OURS, AS_IT_COMES = "paperfeed", "sentence-transformers"
@@ -51,12 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.set_defaults(limit=DOCUMENTS)
     parser.add_argument("--rounds", type=int, default=ROUNDS, metavar="N")
     asked = parser.parse_args(arguments)
-    try:
-        _run(asked)
-    except PaperfeedError as error:
-        say(str(error))
-        return 2
-    return 0
+    return status(lambda: _run(asked))
 
 
 def _run(asked: argparse.Namespace) -> None:

@@ -18,14 +18,13 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from benchmarks import evening, setting
-from benchmarks.report import show, table, wanted
+from benchmarks.report import show, status, table, wanted
 from benchmarks.scale import snapshot_bytes
 from benchmarks.setting import Rows
 from flows.progress import say
 from index.build import DocumentEncoder, publish
 from index.vector_cache import VectorCache
 from ingest.catalogue import all_papers, merge_owed, open_catalogue
-from ingest.errors import PaperfeedError
 from ingest.layout import Home
 
 PAPERS, CHANGED = 120_000, 1_000
@@ -81,12 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--changed", type=int, default=CHANGED, metavar="N", help=f"{CHANGED:,}")
     parser.add_argument("--night", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args(arguments)
-    try:
-        _night(asked.night) if asked.night else _run(asked)
-    except PaperfeedError as error:
-        say(str(error))
-        return 2
-    return 0
+    return status(lambda: _night(asked.night) if asked.night else _run(asked))
 
 
 def _run(asked: argparse.Namespace) -> None:

@@ -23,12 +23,11 @@ from benchmarks.beir import Qrels, Query
 from benchmarks.cold import seconds
 from benchmarks.model import loaded, settle_threads
 from benchmarks.peers import K, LanceDB, Material, Paperfeed, Peer, Txtai, opened
-from benchmarks.report import show, table, wanted
+from benchmarks.report import show, status, table, wanted
 from benchmarks.setting import Made, Setting
-from flows.progress import say
 from index import Retriever
 from index.build import DocumentEncoder, publish
-from ingest.errors import MissingExtra, PaperfeedError
+from ingest.errors import MissingExtra
 
 FULL = 50_000
 """Papers from which on the promises about 51,218 papers are compared with what was measured."""
@@ -47,12 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     setting.add_arguments(parser)
     parser.add_argument("--rounds", type=int, default=1, metavar="N", help="ask all so often")
     asked = parser.parse_args(arguments)
-    try:
-        _run(asked)
-    except PaperfeedError as error:
-        say(str(error))
-        return 2
-    return 0
+    return status(lambda: _run(asked))
 
 
 def _run(asked: argparse.Namespace) -> None:

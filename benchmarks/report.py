@@ -6,9 +6,12 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from flows.progress import say
+from ingest.errors import PaperfeedError
 
 README = Path(__file__).with_name("README.md")
 PLOTS = Path(__file__).with_name("plots")
@@ -20,6 +23,16 @@ PACKAGES = (
 
 Cell = object
 """Text, a number, or None."""
+
+
+def status(measure: Callable[[], None]) -> int:
+    """The exit status once it has measured: 2 after an error of ours, which is said in a line."""
+    try:
+        measure()
+    except PaperfeedError as error:
+        say(str(error))
+        return 2
+    return 0
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
 from data.sample.replay import Fault, Replay
 from data.sample.replay_announcements import rss_error
-from ingest import catalogue, ledger
+from ingest import ledger
 from ingest.announcements import fetch_announcement, fetch_feed_hint, open_announcements
 from ingest.calendar import is_expected_empty
-from ingest.catalogue import all_papers, open_catalogue
 from ingest.errors import (
     RateLimited,
     SourceChanged,
@@ -26,11 +22,8 @@ from ingest.errors import (
     SourceRefused,
     SourceUnavailable,
 )
-from ingest.http import Client
 from ingest.ledger import Partition, State, days_between, judge
-from ingest.raw import Archive
-from ingest.record import record_landed
-from ingest.upstreams import Upstreams
+from tests.site import Site
 
 MONDAY, TUESDAY, WEDNESDAY, FRIDAY = "2026-08-10", "2026-08-11", "2026-08-12", "2026-08-14"
 SATURDAY, LATER = "2026-08-15", "2026-08-17"
@@ -56,49 +49,22 @@ def listing(first: int, new: int, cross: int = 0, replaced: int = 0) -> list[dic
     return [entry(first + n, kind) for n, kind in enumerate(kinds)]
 
 
-@dataclass
-class Site:
-    home: Path
-    replay: Replay
-
-    def __post_init__(self) -> None:
-        self.upstreams = Upstreams.from_env(self.replay.env)
-        self.archive = Archive(self.home / "raw")
-        self.engine = open_catalogue(self.home / "catalogue.sqlite")
-        self.client = Client.of(self.upstreams, self.home / "locks", sleep=lambda _: None)
-
+class ArxivSite(Site):
     def announce(self, day: str, entries: list[dict[str, Any]], category: str = CL) -> None:
-        folder = self.replay.folder / "announcements" / category
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{day}.json").write_text(json.dumps(entries))
+        self.write(f"announcements/{category}/{day}.json", json.dumps(entries))
 
     def fetch(self, day: str, category: str = CL, night: str | None = None) -> int:
-        at = (self.client, self.upstreams, self.archive)
-        return fetch_announcement(*at, category, day, night)
+        return fetch_announcement(*self.at, category, day, night)
 
     def hint(self, day: str, category: str = CL) -> int:
-        return fetch_feed_hint(self.client, self.upstreams, self.archive, category, day)
-
-    def record(self) -> None:
-        record_landed(self.engine, self.archive)
-
-    def ledger(self) -> list[Partition]:
-        self.record()
-        with self.engine.connect() as db:
-            return ledger.partitions(db)
+        return fetch_feed_hint(*self.at, category, day)
 
     def label(self, day: str, source: str = f"arxiv_catchup/{CL}") -> str:
-        return {(p.source, p.day): p.label for p in self.ledger()}[source, day]
+        return self.labels(source)[day]
 
-    def papers(self):
-        self.record()
-        with self.engine.connect() as db:
-            return {p.arxiv_id: p for p in all_papers(db)}
-
-    def quarantined(self) -> list[str]:
-        self.record()
-        with self.engine.connect() as db:
-            return list(db.scalars(sa.select(catalogue.quarantine.c.reason)))
+    def reasons(self) -> list[str]:
+        """Why what is in quarantine is there."""
+        return [row.reason for row in self.quarantined()]
 
     def asked(self) -> list[str]:
         return [
@@ -108,9 +74,8 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path):
-    (tmp_path / "wire").mkdir()
-    with Replay(tmp_path / "wire") as replay:
-        yield Site(tmp_path, replay)
+    with ArxivSite.opened(tmp_path, tmp_path / "wire") as site:
+        yield site
 
 
 # a day
@@ -128,7 +93,7 @@ def test_a_day_of_three_pages_is_whole(site) -> None:
     assert paper.sources["title"] == "arxiv_catchup"
     assert paper.repo is not None
     assert paper.repo.name == "lin/paper7"
-    assert site.quarantined() == []
+    assert site.reasons() == []
 
 
 def test_exactly_full_pages_need_no_further_one(site) -> None:
@@ -197,7 +162,7 @@ def test_a_page_with_fewer_entries_than_it_says(site) -> None:
     with pytest.raises(SourceChanged, match="new: showing 9 of 9 but 8 found"):
         fetch_announcement(bad, site.upstreams, site.archive, CL, WEDNESDAY)  # type: ignore[arg-type]
     assert "showing 9 of 9 but 8 found" in site.label(WEDNESDAY)
-    assert [r for r in site.quarantined() if "showing 9 of 9" in r]
+    assert [r for r in site.reasons() if "showing 9 of 9" in r]
 
 
 class Cut:
@@ -228,7 +193,7 @@ def test_an_entry_that_cannot_be_read_counts_and_is_kept(site) -> None:
     site.announce(WEDNESDAY, [*listing(1, 11), entry(0, id="1501.00000")])
     assert site.fetch(WEDNESDAY) == 12
     assert site.label(WEDNESDAY) == "ok(12)"
-    assert site.quarantined() == ["not an arXiv id: [1] arXiv:1501.00000 [pdf, html]"]
+    assert site.reasons() == ["not an arXiv id: [1] arXiv:1501.00000 [pdf, html]"]
 
 
 # where catch-up does not answer
@@ -241,7 +206,7 @@ def test_the_newest_listing_stands_in(site) -> None:
     assert site.asked()[1:] == [f"/web/list/cs.CL/new?{skip}" for skip in (0, 10, 20)]
     assert site.label(WEDNESDAY) == "ok(26)"
     assert len(site.papers()) == 26
-    assert site.quarantined() == []
+    assert site.reasons() == []
 
 
 def test_the_newest_listing_of_another_day_does_not(site) -> None:
@@ -254,7 +219,7 @@ def test_the_newest_listing_of_another_day_does_not(site) -> None:
     assert "answered 404" in site.label(TUESDAY)
     # What came all the same is kept.
     assert sorted(site.papers()) == [f"2608.{n:05}" for n in range(11, 16)]
-    assert site.quarantined() == []
+    assert site.reasons() == []
 
 
 def test_429_ends_it_at_once(site) -> None:
@@ -275,7 +240,7 @@ def test_the_same_listing_on_the_next_day_is_stale(site) -> None:
     with pytest.raises(SourceChanged, match="stale: the same 17 papers as on 2026"):
         site.fetch(TUESDAY)
     assert site.label(TUESDAY).startswith("stale(the same papers as on 2026-08-10")
-    assert open_announcements(site.ledger(), CL, LATER, MONDAY).count(TUESDAY) == 1
+    assert open_announcements(site.partitions(), CL, LATER, MONDAY).count(TUESDAY) == 1
     site.announce(TUESDAY, listing(31, 12))
     assert site.fetch(TUESDAY) == 12
     assert site.label(TUESDAY) == "ok(12)"
@@ -414,7 +379,7 @@ def test_nights_in_a_row_ask_for_each_listing_until_its_window_is_over(site) -> 
     for night in days_between(MONDAY, "2026-08-20"):
         if not is_expected_empty(night):
             site.announce(night, listing(int(night[-2:]) * 10, 3))
-        for day in open_announcements(site.ledger(), CL, night, MONDAY):
+        for day in open_announcements(site.partitions(), CL, night, MONDAY):
             asked.setdefault(day, []).append(night[-2:])
             site.fetch(day, night=night)
     assert asked[MONDAY] == ["10", "11", "12", "13"]
@@ -451,7 +416,7 @@ def test_the_feed_of_the_day(site) -> None:
     assert papers["2608.00005"].version == 2
     assert "2608.00009" not in papers
     # A hint closes no catch-up day.
-    assert open_announcements(site.ledger(), CL, WEDNESDAY, WEDNESDAY) == [WEDNESDAY]
+    assert open_announcements(site.partitions(), CL, WEDNESDAY, WEDNESDAY) == [WEDNESDAY]
 
 
 def test_the_feed_of_the_day_before_is_stale(site) -> None:
@@ -505,7 +470,7 @@ def test_an_error_feed_is_a_failure_with_its_reason(site) -> None:
 # all over again
 
 
-def test_everything_is_rebuilt_from_raw(site, tmp_path) -> None:
+def test_everything_is_rebuilt_from_raw(site) -> None:
     site.announce(MONDAY, listing(1, 14))
     site.announce(WEDNESDAY, listing(31, 14))
     site.hint(WEDNESDAY)
@@ -514,10 +479,9 @@ def test_everything_is_rebuilt_from_raw(site, tmp_path) -> None:
     site.replay.misbehave("arxiv_catchup", Fault.half_json)
     with pytest.raises(SourceError):
         site.fetch(FRIDAY)
-    before = site.ledger(), site.papers(), site.quarantined()
-    again = Site(tmp_path, site.replay)
-    again.engine = open_catalogue(tmp_path / "again.sqlite")
-    assert (again.ledger(), again.papers(), again.quarantined()) == before
+    before = site.partitions(), site.papers(), site.reasons()
+    with site.rebuilt() as again:
+        assert (again.partitions(), again.papers(), again.reasons()) == before
     assert {p.day: p.state for p in before[0] if p.source == "arxiv_catchup/cs.CL"} == {
         MONDAY: State.OK,
         TUESDAY: State.EMPTY_EXPECTED,

@@ -3,73 +3,46 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from data.sample.replay import Fault, Replay
-from ingest import catalogue, collect, ledger
-from ingest.catalogue import all_papers, open_catalogue
+from data.sample.replay import Fault
+from ingest import catalogue, collect
 from ingest.errors import RateLimited, SourceChanged, SourceError, SourceUnavailable
-from ingest.http import Client
-from ingest.raw import Archive, Raw
+from ingest.raw import Raw
 from ingest.record import record_landed
-from ingest.upstreams import Upstreams
+from tests.home import DAYS, NIGHT, SAMPLE
+from tests.site import Site
 
-SAMPLE = Path(__file__).parent.parent / "data" / "sample"
-DAYS = sorted(file.stem for file in (SAMPLE / "huggingface").glob("*.json"))
-NIGHT = DAYS[-1]
 SATURDAY = "2026-02-28"
 
 
-@dataclass
-class Site:
-    """One home with its upstreams, opened."""
-
-    home: Path
-    replay: Replay
-
-    def __post_init__(self) -> None:
-        self.upstreams = Upstreams.from_env(self.replay.env)
-        self.archive = Archive(self.home / "raw")
-        self.engine = open_catalogue(self.home / "catalogue.sqlite")
-        self.client = Client.of(self.upstreams, self.home / "locks", sleep=lambda _: None)
-
+class DailySite(Site):
     def fetch(self, *days: str) -> list[int]:
-        return [collect.fetch_day(self.client, self.upstreams, self.archive, day) for day in days]
+        return [collect.fetch_day(*self.at, day) for day in days]
 
     def enrich(self, night: str = NIGHT) -> None:
         with self.engine.connect() as db:
             ids = collect.ids_to_ask(db, night)
         for batch in collect.in_batches(ids):
-            collect.fetch_ids(self.client, self.upstreams, self.archive, batch, night)
+            collect.fetch_ids(*self.at, batch, night)
 
     def record(self):
         return record_landed(self.engine, self.archive)
-
-    def papers(self):
-        with self.engine.connect() as db:
-            return {p.arxiv_id: p for p in all_papers(db)}
 
     def pending(self) -> list[str]:
         with self.engine.connect() as db:
             return collect.pending(db)
 
     def label(self, day: str) -> str:
-        with self.engine.connect() as db:
-            return {p.day: p.label for p in ledger.partitions(db)}[day]
-
-    def quarantined(self):
-        with self.engine.connect() as db:
-            return list(db.execute(sa.select(catalogue.quarantine)))
+        return self.labels()[day]
 
 
 @pytest.fixture
 def site(tmp_path):
-    with Replay() as replay:
-        yield Site(tmp_path, replay)
+    with DailySite.opened(tmp_path, SAMPLE) as site:
+        yield site
 
 
 def listed(day: str) -> list[dict]:
@@ -125,7 +98,7 @@ def test_an_unknown_id_waits_longer_each_time(site) -> None:
             ids = collect.ids_to_ask(db, night)
         if unknown in ids:
             asked.append(night)
-            collect.fetch_ids(site.client, site.upstreams, site.archive, ids, night)
+            collect.fetch_ids(*site.at, ids, night)
             site.record()
     assert asked == ["2026-03-01", "2026-03-03", "2026-03-07", "2026-03-15"]
 
@@ -224,16 +197,16 @@ def test_a_spoilt_batch_is_halved_until_the_culprit_is_alone(site) -> None:
         return real(url.replace(good[2], "abc") if spoilt else url, params, **more)
 
     site.client.get = refuses_one
-    collect.fetch_ids(site.client, site.upstreams, site.archive, good, NIGHT)
+    collect.fetch_ids(*site.at, good, NIGHT)
     site.record()
     assert set(site.papers()) == set(good) - {good[2]}
 
 
 def test_one_pending_id_is_not_answered_by_a_page_that_is_no_feed(site) -> None:
-    collect.fetch_ids(site.client, site.upstreams, site.archive, ["2311.17957"], NIGHT)
+    collect.fetch_ids(*site.at, ["2311.17957"], NIGHT)
     site.replay.misbehave("arxiv_api", Fault.html)
     with pytest.raises(SourceChanged):
-        collect.fetch_ids(site.client, site.upstreams, site.archive, ["2407.06937"], NIGHT)
+        collect.fetch_ids(*site.at, ["2407.06937"], NIGHT)
     site.record()
     with site.engine.connect() as db:
         asked = {row.arxiv_id: row.unknown for row in db.execute(sa.select(catalogue.asked))}
@@ -301,12 +274,9 @@ def test_replay_builds_an_equal_catalogue_from_raw_alone(site) -> None:
     with pytest.raises(SourceError):
         site.fetch("2026-02-20")
     site.record()
-    again = open_catalogue(site.home / "again.sqlite")
-    record_landed(again, site.archive)
-    for table in catalogue.tables.sorted_tables:
-        query = sa.select(table).order_by(*table.primary_key)
-        with site.engine.connect() as one, again.connect() as other:
-            rows = [tuple(row) for row in one.execute(query)]
-            assert rows == [tuple(row) for row in other.execute(query)], table.name
+    with site.rebuilt() as again:
+        for table in catalogue.tables.sorted_tables:
+            rows = site.rows(table)
+            assert rows == again.rows(table), table.name
             elsewhere = table.name in ("titles", "repositories", "announced")
             assert rows or elsewhere, f"{table.name} is empty: nothing was compared"

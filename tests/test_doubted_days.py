@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.sample.replay import Fault, Replay
+from data.sample.replay import Fault
 from ingest import catalogue, collect, ledger
-from ingest.catalogue import all_papers, open_catalogue
-from ingest.http import Client
 from ingest.ledger import Partition, State, days_between, doubt, judge, shifted
-from ingest.raw import Archive
-from ingest.record import record_landed
-from ingest.upstreams import Upstreams
+from tests.site import Site
 
 TUESDAY, WEDNESDAY, THURSDAY = "2026-03-10", "2026-03-11", "2026-03-12"
 FRIDAY, MONDAY = "2026-03-13", "2026-03-16"
@@ -93,43 +86,23 @@ def test_a_doubt_takes_nothing_that_came(received, sizes, later) -> None:
 # against the replay
 
 
-@dataclass
-class Site:
-    home: Path
-    replay: Replay
-
-    def __post_init__(self) -> None:
-        self.upstreams = Upstreams.from_env(self.replay.env)
-        self.archive = Archive(self.home / "raw")
-        self.engine = open_catalogue(self.home / "catalogue.sqlite")
-        self.client = Client.of(self.upstreams, self.home / "locks", sleep=lambda _: None)
-
+class DailySite(Site):
     def list(self, day: str, *numbers: int) -> None:
-        folder = self.replay.folder / "huggingface"
-        folder.mkdir(exist_ok=True)
         items = [{"paper": {"id": f"2603.{n:05}", "title": f"Paper {n}"}} for n in numbers]
-        (folder / f"{day}.json").write_text(json.dumps(items))
+        self.write(f"huggingface/{day}.json", json.dumps(items))
 
     def fetch(self, day: str, night: str | None = None) -> str:
-        collect.fetch_day(self.client, self.upstreams, self.archive, day, night)
-        return self.label(day)
-
-    def label(self, day: str) -> str:
-        record_landed(self.engine, self.archive)
-        with self.engine.connect() as db:
-            return {p.day: p.label for p in ledger.partitions(db)}[day]
+        collect.fetch_day(*self.at, day, night)
+        return self.labels()[day]
 
     def listed(self) -> dict[str, tuple[str, ...]]:
-        record_landed(self.engine, self.archive)
-        with self.engine.connect() as db:
-            return {p.arxiv_id: p.listed_on for p in all_papers(db)}
+        return {name: paper.listed_on for name, paper in self.papers().items()}
 
 
 @pytest.fixture
 def site(tmp_path):
-    (tmp_path / "wire").mkdir()
-    with Replay(tmp_path / "wire") as replay:
-        yield Site(tmp_path, replay)
+    with DailySite.opened(tmp_path, tmp_path / "wire") as site:
+        yield site
 
 
 def test_the_list_of_the_day_before_once_more_is_stale_and_lists_nothing(site) -> None:
@@ -184,8 +157,7 @@ def test_a_small_day_is_kept_and_asked_for_again(site) -> None:
     site.list(WEDNESDAY, 1, 2, 3)
     assert site.fetch(WEDNESDAY) == "empty-suspect(3 entries where 20 are usual)"
     assert site.listed()["2603.00001"] == (WEDNESDAY,)
-    with site.engine.connect() as db:
-        known = ledger.partitions(db, collect.DAILY)
+    known = site.partitions(collect.DAILY)
     assert WEDNESDAY in ledger.open_days(known, "2026-06-01", 7)
     site.list(WEDNESDAY, *range(1, 24))
     assert site.fetch(WEDNESDAY, THURSDAY) == "ok(23)"
@@ -199,12 +171,9 @@ def test_a_replay_comes_to_the_same_ledger_and_papers(site) -> None:
         site.replay.behave()
         site.fetch(TUESDAY, day)
         site.fetch(WEDNESDAY, day)
-    again = open_catalogue(site.home / "again.sqlite")
-    record_landed(again, site.archive)
-    for table in (catalogue.ledger, catalogue.observations, catalogue.papers):
-        query = sa.select(table).order_by(*table.primary_key)
-        with site.engine.connect() as one, again.connect() as other:
-            assert one.execute(query).all() == other.execute(query).all() != [], table.name
+    with site.rebuilt() as again:
+        for table in (catalogue.ledger, catalogue.observations, catalogue.papers):
+            assert site.rows(table) == again.rows(table) != [], table.name
 
 
 def test_a_page_is_landed_before_anything_looks_into_it(site, monkeypatch) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,8 @@ from index import encoder as module
 from index.encoder import DEFAULT_MODEL, Encoder
 from index.query_encoder import QueryEncoder
 from ingest.errors import EncoderError, MissingExtra, SnapshotCorrupt
+from tests import tiny_bert
+from tests.process import printed
 
 TEXTS = [
     "short",
@@ -26,7 +26,7 @@ TEXTS = [
     "long " * 400,
     *[f"Paper number {i} is about {'many ' * i}things." for i in range(40)],
 ]
-WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "ask", "cat", "dog", "sat", "long", ":"]
+WORDS = [*tiny_bert.MARKS, "ask", "cat", "dog", "sat", "long", ":"]
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +52,7 @@ def test_the_default_model_is_known_without_loading_it() -> None:
         "print(e.name, e.dimension, e.max_tokens, [e.query_prompt, e.document_prompt],"
         "sorted({'torch', 'transformers', 'sentence_transformers'} & {*sys.modules}))"
     )
-    ran = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    assert ran.stdout == "all-MiniLM-L6-v2 384 256 ['', ''] []\n"
+    assert printed(program) == "all-MiniLM-L6-v2 384 256 ['', ''] []\n"
 
 
 def test_its_two_names_mean_the_same(default: Encoder) -> None:
@@ -220,10 +217,8 @@ def test_without_torch_the_command_is_said() -> None:
         "try: Encoder().encode(['a'])\n"
         "except ImportError as error: print(type(error).__name__, error)"
     )
-    ran = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    assert ran.stdout == f"MissingExtra {MissingExtra('sentence-transformers', 'nightly')}\n"
+    told = f"MissingExtra {MissingExtra('sentence-transformers', 'nightly')}\n"
+    assert printed(program) == told
 
 
 # --- documents to rows ---
@@ -285,33 +280,13 @@ def test_a_lone_surrogate_does_no_harm(default: Encoder) -> None:
 
 
 def tiny(folder: Path, pooling: Any = "mean", dense: int = 0, **prompts: str) -> str:
-    """A random BERT of two layers with a tokenizer of ten words, without Normalize."""
+    """A model of ten words, without Normalize."""
     import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer import modules
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-    wrap: Any = PreTrainedTokenizerFast
-
-    torch.manual_seed(3)
-    words = Tokenizer(models.WordLevel({w: i for i, w in enumerate(WORDS)}, unk_token="[UNK]"))
-    words.pre_tokenizer = pre_tokenizers.Whitespace()
-    words.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
     own = folder / "transformer"
-    wrap(tokenizer_object=words, model_max_length=24, **names).save_pretrained(own)
-    shape: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
-    config = BertConfig(
-        vocab_size=len(WORDS),
-        intermediate_size=32,
-        max_position_embeddings=32,
-        **shape,
-        initializer_range=0.5,
-    )
-    BertModel(config).save_pretrained(own)
+    tiny_bert.save(own, WORDS)
     steps = [modules.Transformer(str(own), max_seq_length=12), modules.Pooling(16, pooling)]
     if dense:
         width = steps[1].get_embedding_dimension()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,16 +12,12 @@ import requests
 from data.sample.replay import Fault, Replay
 from data.sample.replay_oai import PAGE
 from ingest import harvest as harvesting
-from ingest.catalogue import all_papers, open_catalogue, quarantine
 from ingest.errors import RateLimited, SourceChanged, SourceError, SourceRefused, SourceUnavailable
 from ingest.harvest import harvest, next_since, resume_point
-from ingest.http import Client
-from ingest.ledger import Partition, State, partitions
+from ingest.ledger import Partition, State
 from ingest.paper import Observation
-from ingest.raw import Archive
-from ingest.record import record_landed
 from ingest.sources import oai
-from ingest.upstreams import Upstreams
+from tests.site import Site
 
 SET, SINCE, NIGHT = "cs:cs:LG", "2026-02-20", "2026-03-03"  # a Tuesday
 DAYS = ("2026-02-23", "2026-02-24", "2026-02-25")
@@ -31,22 +27,9 @@ class Killed(BaseException):
     """Stands for kill -9: nothing catches it."""
 
 
-@dataclass
-class Site:
-    """One home with its upstreams, opened."""
-
-    home: Path
-    replay: Replay
-
-    def __post_init__(self) -> None:
-        self.upstreams = Upstreams.from_env(self.replay.env)
-        self.archive = Archive(self.home / "raw")
-        self.engine = open_catalogue(self.home / "catalogue.sqlite")
-        self.slept: list[float] = []
-        self.client = Client.of(self.upstreams, self.home / "locks", sleep=self.slept.append)
-
+class HarvestSite(Site):
     def harvest(self, since: str = SINCE, night: str = NIGHT, **more: str) -> int:
-        return harvest(self.client, self.upstreams, self.archive, SET, since, night=night, **more)
+        return harvest(*self.at, SET, since, night=night, **more)
 
     def before_page(self, number: int, act) -> None:
         """Once, `act` happens before the request for this page (from 1) is sent."""
@@ -61,16 +44,10 @@ class Site:
 
     def record(self) -> dict[str, dict]:
         """The export, by id."""
-        record_landed(self.engine, self.archive)
-        with self.engine.connect() as db:
-            return {paper.arxiv_id: paper.to_record() for paper in all_papers(db)}
+        return {name: paper.to_record() for name, paper in self.papers().items()}
 
     def ledger(self) -> list[Partition]:
-        with self.engine.connect() as db:
-            return partitions(db, f"oai/{SET}")
-
-    def labels(self) -> dict[str, str]:
-        return {p.day: p.label for p in self.ledger()}
+        return self.partitions(f"oai/{SET}")
 
     def asked(self) -> list[dict[str, str]]:
         return [request.query for request in self.replay.requests if request.source == "oai"]
@@ -115,8 +92,8 @@ def wire(tmp_path) -> Path:
 
 @pytest.fixture
 def site(tmp_path, wire):
-    with Replay(wire) as replay:
-        yield Site(tmp_path / "home", replay)
+    with HarvestSite.opened(tmp_path / "home", wire) as site:
+        yield site
 
 
 def test_a_harvest_over_several_pages_equals_the_wire_data(site) -> None:
@@ -166,8 +143,11 @@ def test_other_formats_can_be_harvested_too(site, prefix) -> None:
 def test_killed_after_any_page_the_next_run_ends_in_the_same_catalogue(
     tmp_path, wire, landed, recorded
 ) -> None:
-    with Replay(wire) as replay:
-        whole, broken = Site(tmp_path / "whole", replay), Site(tmp_path / "broken", replay)
+    with (
+        Replay(wire) as replay,
+        closing(HarvestSite(tmp_path / "whole", replay)) as whole,
+        closing(HarvestSite(tmp_path / "broken", replay)) as broken,
+    ):
         whole.harvest()
         good = broken.archive.land
 
@@ -233,8 +213,7 @@ def test_an_answer_of_another_shape_is_kept_and_gone_back_behind(site, fault, pa
         site.harvest()
     site.record()
     assert site.ledger()[0].state is (State.FAILED if page == 1 else State.PARTIAL)
-    with site.engine.connect() as db:
-        kept = [row.kind for row in db.execute(quarantine.select())]
+    kept = [row.kind for row in site.quarantined()]
     assert kept == ([] if fault is Fault.cut_off else ["oai"])
     site.replay.behave()
     assert site.harvest() == 95
@@ -403,8 +382,11 @@ def test_an_outage_of_ten_nights_ends_after_one_in_the_same_papers(tmp_path, wir
     def known(night: str) -> list[dict]:
         return [record for record in records if record["datestamp"] <= night]
 
-    with Replay(wire) as replay:
-        steady, away = Site(tmp_path / "steady", replay), Site(tmp_path / "away", replay)
+    with (
+        Replay(wire) as replay,
+        closing(HarvestSite(tmp_path / "steady", replay)) as steady,
+        closing(HarvestSite(tmp_path / "away", replay)) as away,
+    ):
         for night in nights:
             write(wire, known(night))
             steady.harvest(next_since(steady.ledger(), SET) or SINCE, night)
@@ -440,15 +422,13 @@ def test_the_next_harvest_starts_days_before_the_last_good_one(known, since) -> 
     assert next_since([*rows, *others], SET) == since
 
 
-def test_replay_rebuilds_the_same_catalogue_from_raw(site, tmp_path) -> None:
+def test_replay_rebuilds_the_same_catalogue_from_raw(site) -> None:
     site.before_page(3, lambda: site.replay.misbehave("oai", Fault.expired, times=1))
     site.harvest()
     papers = site.record()
-    again = open_catalogue(tmp_path / "again.sqlite")
-    record_landed(again, site.archive)
-    with again.connect() as db:
-        assert {p.arxiv_id: p.to_record() for p in all_papers(db)} == papers
-        assert [p.label for p in partitions(db, f"oai/{SET}")] == ["ok(95)"]
+    with site.rebuilt() as again:
+        assert again.record() == papers
+        assert [p.label for p in again.ledger()] == ["ok(95)"]
 
 
 # the replay itself -------------------------------------------------------------------------

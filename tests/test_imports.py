@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ast
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT
+from tests.process import printed
 
 ROOMS = ("ingest", "index", "flows", "serve")  # each may import those before it
 OWNERS = {
@@ -84,9 +83,7 @@ def test_a_question_loads_neither_torch_nor_prefect() -> None:
         "import sys; from index import Retriever; import serve.cli; "
         "print(sorted({m.split('.')[0] for m in sys.modules}))"
     )
-    loaded = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
-    ).stdout
+    loaded = printed(code)
     for heavy in ("torch", "sentence_transformers", "transformers", "prefect", "sqlalchemy"):
         assert f"'{heavy}'" not in loaded
     assert "'numpy'" in loaded

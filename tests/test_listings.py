@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.sample.replay import Fault, Replay
-from ingest import ledger, listings
-from ingest.catalogue import all_papers, open_catalogue
+from data.sample.replay import Fault
+from ingest import listings
 from ingest.errors import BadInput, SourceChanged, SourceUnavailable
-from ingest.http import Client
-from ingest.paper import Observation, Paper
-from ingest.raw import Archive
-from ingest.record import record_landed
+from ingest.paper import Observation
 from ingest.sources import huggingface_lists
 from ingest.sources.huggingface_lists import Period, period
-from ingest.upstreams import Upstreams
+from tests.site import Site
 
 SEEN, NIGHT = "2025-04-01T05:00:00.000000Z", "2025-04-01"
 MONDAY, FRIDAY, SUNDAY = "2025-03-03", "2025-03-07", "2025-03-09"
@@ -133,45 +127,27 @@ def test_no_bytes_raise_anything_of_others(body) -> None:
 # against the replay
 
 
-@dataclass
-class Site:
-    home: Path
-    replay: Replay
+LISTS = {
+    MONDAY: [item(n, MONDAY) for n in range(1, 21)],
+    FRIDAY: [item(n) for n in range(21, 31)],
+    "2025-03-10": [item(31, "2025-03-10", githubRepo="https://github.com/a/b")],
+}
 
-    def __post_init__(self) -> None:
-        self.upstreams = Upstreams.from_env(self.replay.env)
-        self.archive = Archive(self.home / "raw")
-        self.engine = open_catalogue(self.home / "catalogue.sqlite")
-        self.client = Client.of(self.upstreams, self.home / "locks", sleep=lambda _: None)
-        folder = self.replay.folder / "huggingface"
-        folder.mkdir(exist_ok=True)
-        lists = {
-            MONDAY: [item(n, MONDAY) for n in range(1, 21)],
-            FRIDAY: [item(n) for n in range(21, 31)],
-            "2025-03-10": [item(31, "2025-03-10", githubRepo="https://github.com/a/b")],
-        }
-        for day, items in lists.items():
-            (folder / f"{day}.json").write_text(json.dumps(items))
 
+class ListsSite(Site):
     def fetch(self, name: str) -> int:
-        return listings.fetch_list(self.client, self.upstreams, self.archive, name, NIGHT)
-
-    def papers(self) -> dict[str, Paper]:
-        record_landed(self.engine, self.archive)
-        with self.engine.connect() as db:
-            return {p.arxiv_id: p for p in all_papers(db)}
+        return listings.fetch_list(*self.at, name, NIGHT)
 
     def ledger(self) -> dict[tuple[str, str], str]:
-        record_landed(self.engine, self.archive)
-        with self.engine.connect() as db:
-            return {(p.source, p.day): p.label for p in ledger.partitions(db)}
+        return {(p.source, p.day): p.label for p in self.partitions()}
 
 
 @pytest.fixture
 def site(tmp_path):
-    (tmp_path / "wire").mkdir()
-    with Replay(tmp_path / "wire") as replay:
-        yield Site(tmp_path, replay)
+    with ListsSite.opened(tmp_path, tmp_path / "wire") as site:
+        for day, items in LISTS.items():
+            site.write(f"huggingface/{day}.json", json.dumps(items))
+        yield site
 
 
 @pytest.mark.parametrize("fault", [None, Fault.status(503), Fault.html], ids=str)
@@ -218,20 +194,19 @@ def test_a_week_that_nobody_gives_is_open(site) -> None:
 
 def test_single_papers_known_and_unknown(site) -> None:
     ids = ["2503.00031", "2503.99999"]
-    assert listings.fetch_papers(site.client, site.upstreams, site.archive, ids, NIGHT) == 1
+    assert listings.fetch_papers(*site.at, ids, NIGHT) == 1
     papers = site.papers()
     assert list(papers) == ["2503.00031"]
     assert papers["2503.00031"].listed_on == ("2025-03-10",)
     assert papers["2503.00031"].repo is not None
     with pytest.raises(BadInput):
-        listings.fetch_papers(site.client, site.upstreams, site.archive, ["x"], NIGHT)
+        listings.fetch_papers(*site.at, ["x"], NIGHT)
 
 
-def test_everything_is_rebuilt_from_raw(site, tmp_path) -> None:
+def test_everything_is_rebuilt_from_raw(site) -> None:
     site.fetch("2025-W10")
     site.fetch("trending")
-    listings.fetch_papers(site.client, site.upstreams, site.archive, ["2503.00031"], NIGHT)
+    listings.fetch_papers(*site.at, ["2503.00031"], NIGHT)
     before = site.papers(), site.ledger()
-    again = Site(tmp_path, site.replay)
-    again.engine = open_catalogue(tmp_path / "again.sqlite")
-    assert (again.papers(), again.ledger()) == before
+    with site.rebuilt() as again:
+        assert (again.papers(), again.ledger()) == before

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from tokenizers.pre_tokenizers import Whitespace
 
 from index.query_encoder import QueryEncoder
 from ingest.errors import SnapshotCorrupt
+from tests.process import printed
 
 WORDS = ["[PAD]", "[UNK]", "ask", "cat", "dog", "sat", "?"]
 TABLE = np.random.default_rng(7).standard_normal((len(WORDS), 4)).astype(np.float32)
@@ -143,7 +142,4 @@ def test_opening_imports_no_torch(folder: Path) -> None:
         "QueryEncoder.open(pathlib.Path(sys.argv[1])).encode('cat');"
         "print(sorted({'torch', 'transformers', 'sentence_transformers', 'onnx'} & {*sys.modules}))"
     )
-    ran = subprocess.run(
-        [sys.executable, "-c", program, folder], capture_output=True, text=True, check=True
-    )
-    assert ran.stdout == "[]\n"
+    assert printed(program, folder) == "[]\n"

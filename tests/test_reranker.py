@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -25,51 +24,22 @@ from index.retriever import Retriever
 from ingest.errors import EncoderError, MissingExtra
 from ingest.paper import Paper
 from serve import cli
-from tests.conftest import ROOT
+from tests import tiny_bert
 from tests.fake_encoder import WordEncoder, papers
+from tests.process import printed
 from tests.test_quality import jsonl, measured, texts
 from tests.test_retriever import ids, put
 
 COUNT = 80
 QUESTION = "robots that study hands"
-MARKS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 
 
 def tiny(folder: Path, *, labels: int = 1, headless: bool = False) -> str:
-    """A random BERT of two layers that reads pairs and knows the words of the fake papers."""
-    import torch
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import (
-        BertConfig,
-        BertForSequenceClassification,
-        BertModel,
-        PreTrainedTokenizerFast,
-    )
-
-    torch.manual_seed(5)
+    """A model that reads pairs and knows the words of the fake papers."""
     told = " ".join(f"{p.title} {p.abstract}" for p in papers(COUNT))
-    known = [*MARKS, *sorted({QUESTION.split()[0], *re.findall(r"\w+", told)})]
-    words = Tokenizer(models.WordLevel({w: i for i, w in enumerate(known)}, unk_token="[UNK]"))
-    words.pre_tokenizer = pre_tokenizers.Whitespace()
-    words.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]",
-        pair="[CLS] $A [SEP] $B:1 [SEP]:1",
-        special_tokens=[("[CLS]", 2), ("[SEP]", 3)],
-    )
-    names = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-    wrap: Any = PreTrainedTokenizerFast
-    wrap(tokenizer_object=words, model_max_length=24, **names).save_pretrained(folder)
-    shape: dict[str, Any] = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
-    config = BertConfig(
-        vocab_size=len(known),
-        intermediate_size=32,
-        max_position_embeddings=32,
-        num_labels=labels,
-        initializer_range=0.5,
-        **shape,
-    )
-    kind = BertModel if headless else BertForSequenceClassification
-    kind(config).save_pretrained(folder)
+    known = [*tiny_bert.MARKS, *sorted({QUESTION.split()[0], *re.findall(r"\w+", told)})]
+    kind = "BertModel" if headless else "BertForSequenceClassification"
+    tiny_bert.save(folder, known, kind, num_labels=labels)
     return str(folder)
 
 
@@ -218,10 +188,7 @@ Retriever.open({str(home)!r}, encoder=WordEncoder.open).search("hands")
 Retriever.open({str(home)!r}, encoder=WordEncoder.open, reranker="./no/such/model")
 print({{"torch", "transformers", "sentence_transformers"}} & {{*sys.modules}} or "nothing")
 """
-    ran = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
-    )
-    assert ran.stdout == "nothing\n"
+    assert printed(program) == "nothing\n"
 
 
 def one_line(asked: Reranker) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -15,17 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from data.sample.replay import Fault, Replay
-from ingest import catalogue, ledger
-from ingest.catalogue import add_observations, all_papers, open_catalogue, repositories
-from ingest.http import Client
+from data.sample.replay import Fault
+from ingest import catalogue
+from ingest.catalogue import add_observations, repositories
 from ingest.merge import confirm, merge
 from ingest.paper import Confirmation, Observation, Paper, Repo
-from ingest.raw import Archive, Raw
+from ingest.raw import Raw
 from ingest.record import record_landed, retry_quarantined
 from ingest.sources.github import Verdict
-from ingest.upstreams import Upstreams
 from ingest.verify import Standing, Verification, after, due, verify
+from tests.site import Site
 from tests.test_http import Scripted, answer
 
 TOKEN = "ghp_" + "s3cr3t" * 6
@@ -44,25 +42,13 @@ def listed(number: int, name: str, day: str = NIGHT, **more: object) -> Observat
     return replace(paper, github=f"https://github.com/{name}", **more)
 
 
-@dataclass
-class Site:
+class GitHubSite(Site):
     """One home, its papers as given, and GitHub as `repos` describes it."""
-
-    home: Path
-    replay: Replay
-
-    def __post_init__(self) -> None:
-        self.upstreams = Upstreams.from_env(self.replay.env)
-        self.archive = Archive(self.home / "raw")
-        self.engine = open_catalogue(self.home / "catalogue.sqlite")
-        self.client = Client.of(self.upstreams, self.home / "locks", sleep=lambda _: None)
 
     def repos(self, **wire: dict) -> None:
         """Repositories by the name `owner__name`."""
-        path = self.replay.folder / "github" / "repos.json"
-        path.parent.mkdir(exist_ok=True)
         said = {name.replace("__", "/"): entry for name, entry in wire.items()}
-        path.write_text(json.dumps(said))
+        self.write("github/repos.json", json.dumps(said))
 
     def papers_are(self, *seen: Observation) -> None:
         with self.engine.begin() as db:
@@ -70,9 +56,7 @@ class Site:
 
     def night(self, number: int = 0, **options: object) -> Verification:
         self.replay.github.today = night(number)
-        done = verify(
-            self.client, self.upstreams, self.archive, self.engine, night(number), **options
-        )
+        done = verify(*self.at, self.engine, night(number), **options)
         record_landed(self.engine, self.archive)
         return done
 
@@ -81,17 +65,14 @@ class Site:
             return [repository.name for repository in due(db, night(number))]
 
     def paper(self, arxiv_id: str = ID) -> Paper:
-        with self.engine.connect() as db:
-            return {p.arxiv_id: p for p in all_papers(db)}[arxiv_id]
+        return self.papers()[arxiv_id]
 
     def row(self, name: str):
         with self.engine.connect() as db:
             return db.execute(sa.select(repositories).where(repositories.c.name == name)).one()
 
     def label(self, number: int = 0) -> str | None:
-        with self.engine.connect() as db:
-            found = {p.day: p.label for p in ledger.partitions(db, "github")}
-        return found.get(night(number))
+        return self.labels("github").get(night(number))
 
     def asked(self) -> list[str]:
         """What GitHub was asked since the last call of this."""
@@ -102,9 +83,8 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path: Path):
-    (tmp_path / "wire").mkdir()
-    with Replay(tmp_path / "wire") as replay:
-        yield Site(tmp_path / "home", replay)
+    with GitHubSite.opened(tmp_path / "home", tmp_path / "wire") as site:
+        yield site
 
 
 FULL = {
@@ -355,7 +335,7 @@ def test_no_bad_night_of_github_is_raised_or_costs_a_repository_its_turn(site, f
     assert [site.row(f"a/r{n}").misses for n in (0, 1)] == [0, 0]
 
 
-def test_one_bad_repository_does_not_keep_the_others_from_being_asked(site, tmp_path) -> None:
+def test_one_bad_repository_does_not_keep_the_others_from_being_asked(site) -> None:
     site.repos(a__bad={"full_name": 7}, **{f"a__r{n}": {} for n in range(4)})
     site.papers_are(*(listed(n, f"a/r{n}") for n in range(4)), listed(9, "a/bad", "2025-03-04"))
     assert site.night() == replace_failure(site, Verification(left=5))
@@ -379,7 +359,7 @@ def test_nobody_there_is_a_bad_night_too(site) -> None:
 # raw, replay, the token -------------------------------------------------------------------
 
 
-def test_raw_alone_rebuilds_what_github_said(site, tmp_path) -> None:
+def test_raw_alone_rebuilds_what_github_said(site) -> None:
     site.repos(Ada__Hands=FULL, a__old={"moved_to": "Ada/Hands"}, a__bad={"full_name": 7})
     day = [{"paper": {"id": ID, "title": "A title", "githubRepo": "https://github.com/a/old"}}]
     landed = Raw(
@@ -392,14 +372,10 @@ def test_raw_alone_rebuilds_what_github_said(site, tmp_path) -> None:
     site.night(30)
     site.replay.behave()
     assert site.night(31) == Verification(unchanged=1)
-    again = open_catalogue(tmp_path / "again.sqlite")
-    record_landed(again, site.archive)
-    for table in catalogue.tables.sorted_tables:
-        query = sa.select(table).order_by(*table.primary_key)
-        with site.engine.connect() as one, again.connect() as other:
-            assert one.execute(query).all() == other.execute(query).all(), table.name
-    with again.connect() as db:
-        (paper,) = all_papers(db)
+    with site.rebuilt() as again:
+        for table in catalogue.tables.sorted_tables:
+            assert site.rows(table) == again.rows(table), table.name
+        (paper,) = again.papers().values()
     assert (paper.repo.name, paper.repo.verified) == ("Ada/Hands", night(31))
 
 

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 
-from data.sample.replay import Fault, Replay
-from ingest import ledger, window
-from ingest.catalogue import all_papers, open_catalogue
+from data.sample.replay import Fault
+from ingest import window
 from ingest.errors import RateLimited, SourceChanged, SourceUnavailable
-from ingest.http import Client
 from ingest.ledger import Partition, State, days_between, shifted
-from ingest.raw import Archive
-from ingest.record import record_landed
 from ingest.sources import arxiv_api
 from ingest.sources.arxiv_api import Slice
-from ingest.upstreams import Upstreams
+from tests.site import Site
 
 CL, NIGHT = "cs.CL", "2024-03-31"
 FIRST, LAST = "2024-03-04", "2024-03-17"
@@ -35,41 +29,21 @@ def entry(number: int, moment: str, category: str = CL) -> str:
     )
 
 
-@dataclass
-class Site:
-    home: Path
-    replay: Replay
-
-    def __post_init__(self) -> None:
-        self.upstreams = Upstreams.from_env(self.replay.env)
-        self.archive = Archive(self.home / "raw")
-        self.engine = open_catalogue(self.home / "catalogue.sqlite")
-        self.client = Client.of(self.upstreams, self.home / "locks", sleep=lambda _: None)
-
+class WindowSite(Site):
     def submit(self, *moments: str) -> None:
         """One paper a moment, and one of another category."""
         entries = [entry(n, moment) for n, moment in enumerate(moments, start=1)]
         entries.append(entry(99999, f"{FIRST}T12:00:00", "cs.CV"))
-        folder = self.replay.folder / "arxiv"
-        folder.mkdir(parents=True, exist_ok=True)
         head = (
             '<feed xmlns="http://www.w3.org/2005/Atom" xmlns:arxiv="http://arxiv.org/schemas/atom">'
         )
-        (folder / "feed.xml").write_text(f"{head}{''.join(entries)}</feed>")
+        self.write("arxiv/feed.xml", f"{head}{''.join(entries)}</feed>")
 
     def fetch(self, first: str = FIRST, last: str = LAST) -> int:
-        at = (self.client, self.upstreams, self.archive)
-        return window.fetch_window(*at, CL, first, last, NIGHT)
+        return window.fetch_window(*self.at, CL, first, last, NIGHT)
 
     def ledger(self) -> dict[str, str]:
-        record_landed(self.engine, self.archive)
-        with self.engine.connect() as db:
-            return {p.day: p.label for p in ledger.partitions(db, f"arxiv_window/{CL}")}
-
-    def papers(self) -> list[str]:
-        record_landed(self.engine, self.archive)
-        with self.engine.connect() as db:
-            return [p.arxiv_id for p in all_papers(db)]
+        return self.labels(f"arxiv_window/{CL}")
 
     def slices(self) -> list[str]:
         return [
@@ -79,9 +53,8 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path):
-    (tmp_path / "wire").mkdir()
-    with Replay(tmp_path / "wire") as replay:
-        yield Site(tmp_path, replay)
+    with WindowSite.opened(tmp_path, tmp_path / "wire") as site:
+        yield site
 
 
 def spread(count: int, first: str = FIRST, hours: float = 5.0) -> list[str]:
@@ -105,7 +78,7 @@ def test_a_window_is_asked_for_week_by_week_and_closed_day_by_day(site) -> None:
     assert (told["2024-03-04"], told["2024-03-05"]) == ("ok(5)", "ok(5)")
     assert told[LAST] == "empty-expected"  # spread over 12.5 days
     # What lies on the edge came, too, and belongs to another day.
-    assert site.papers() == [f"2403.{n:05}" for n in range(1, 62)]
+    assert list(site.papers()) == [f"2403.{n:05}" for n in range(1, 62)]
 
 
 def test_no_slice_can_be_cut(site, monkeypatch) -> None:
@@ -153,7 +126,7 @@ def test_a_page_that_stays_short_to_the_last_leaves_its_days_open(site) -> None:
     assert told["2024-03-10"].startswith("ok(")
     assert told["2024-03-11"].startswith("partial(") or told["2024-03-11"].startswith("failed(")
     assert "2024-03-12" not in told
-    known = known_days(site)
+    known = site.partitions()
     assert window.open_windows(known, CL, FIRST, LAST)[-1] == ("2024-03-11", "2024-03-15")
 
 
@@ -193,13 +166,12 @@ def test_429_ends_it_and_what_was_landed_is_not_asked_for_again(site, monkeypatc
     assert set(site.ledger()) == set(days_between(FIRST, LAST))
 
 
-def test_everything_is_rebuilt_from_raw(site, tmp_path) -> None:
+def test_everything_is_rebuilt_from_raw(site) -> None:
     site.submit(*spread(60))
     site.fetch()
     before = site.ledger(), site.papers()
-    again = Site(tmp_path, site.replay)
-    again.engine = open_catalogue(tmp_path / "again.sqlite")
-    assert (again.ledger(), again.papers()) == before
+    with site.rebuilt() as again:
+        assert (again.ledger(), again.papers()) == before
 
 
 @pytest.mark.parametrize("hours", [1, 3, 24, 24 * 7])
@@ -208,11 +180,6 @@ def test_halves_come_to_the_whole(hours) -> None:
     whole = Slice(start, start + timedelta(hours=hours))
     one, other = whole.halves()
     assert (one.first, one.last, other.last) == (whole.first, other.first, whole.last)
-
-
-def known_days(site) -> list[Partition]:
-    with site.engine.connect() as db:
-        return ledger.partitions(db)
 
 
 def whole(source: str, *days: str) -> list[Partition]:
