@@ -9,7 +9,6 @@ import lzma
 import zipfile
 import zlib
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
@@ -18,8 +17,8 @@ import msgspec
 from ingest.errors import BadInput, MissingExtra
 from ingest.sources.bulk import GZIP, PARQUET, XZ, ZIP
 
-LINES, BYTES = 2_500, 8 << 20
-"""A chunk ends at whichever it reaches first."""
+BYTES = 4 << 20
+"""A chunk ends with the line that reaches it."""
 LONGEST_LINE = 4 << 20
 """In bytes; a longer one comes in pieces, which no reader takes for a record."""
 
@@ -41,45 +40,38 @@ def chunks(file: Path) -> Iterator[Chunk]:
     """All lines of `file`; raises BadInput where it is damaged, when all before that was given."""
     try:
         with file.open("rb") as opened:
-            lines = _lines(opened, file.name)
-            while some := _some(lines):
-                body = b"".join(some)
+            for body in _bodies(opened, file.name):
                 digest = hashlib.sha256(body).hexdigest()[:32]
-                filled = sum(not line.isspace() for line in some)
-                yield Chunk(body, filled, digest, opened.tell())
+                yield Chunk(body, _filled(body), digest, opened.tell())
     except _DAMAGE as error:
         said = getattr(error, "strerror", None) or error
         raise BadInput(f"{file} cannot be read to its end: {said}") from error
 
 
-def _some(lines: Iterator[bytes]) -> list[bytes]:
-    some: list[bytes] = []
-    room = BYTES
-    while len(some) < LINES and room > 0 and (line := next(lines, b"")):
-        some.append(line)
-        room -= len(line)
-    return some
+def _filled(body: bytes) -> int:
+    return sum(1 for line in body.split(b"\n") if line and not line.isspace())
 
 
-def _lines(opened: io.BufferedReader, name: str) -> Iterator[bytes]:
+def _bodies(opened: io.BufferedReader, name: str) -> Iterator[bytes]:
     begins = opened.peek(len(XZ))
     if begins.startswith(GZIP):
-        return _lines_of(cast(IO[bytes], gzip.open(opened)))
+        return _whole_lines(cast(IO[bytes], gzip.open(opened)))
     if begins.startswith(XZ):
-        return _lines_of(lzma.open(opened))
+        return _whole_lines(lzma.open(opened))
     if begins.startswith(ZIP):
         return _zipped(opened, name)
     if begins.startswith(PARQUET):
         return _rows(opened, name)
-    return _lines_of(opened)
+    return _whole_lines(opened)
 
 
-def _lines_of(stream: IO[bytes]) -> Iterator[bytes]:
-    return iter(partial(stream.readline, LONGEST_LINE), b"")
+def _whole_lines(stream: IO[bytes]) -> Iterator[bytes]:
+    while body := stream.read(BYTES):
+        yield body if body.endswith(b"\n") else body + stream.readline(LONGEST_LINE)
 
 
 def _zipped(opened: IO[bytes], name: str) -> Iterator[bytes]:
-    """The lines of every JSON file in the archive, one after the other."""
+    """The lines of every JSON file in the archive, one file after the other."""
     with zipfile.ZipFile(opened) as archive:
         wanted = [i for i in archive.infolist() if i.filename.lower().endswith((".json", ".jsonl"))]
         if not wanted:
@@ -88,20 +80,18 @@ def _zipped(opened: IO[bytes], name: str) -> Iterator[bytes]:
             raise BadInput(f"{name} is locked with a password: unpack it first")
         for info in wanted:
             with archive.open(info) as member:
-                # Alone it is slow with lines.
-                yield from _lines_of(io.BufferedReader(cast(io.RawIOBase, member)))
+                yield from _whole_lines(member)
 
 
 def _rows(opened: IO[bytes], name: str) -> Iterator[bytes]:
-    """The rows of a Parquet file as the lines that the same records are in JSON."""
+    """The rows of a Parquet file as the lines that the same records are in JSON, 500 at a time."""
     try:
         from pyarrow import ArrowException, parquet
     except ModuleNotFoundError as error:
         raise MissingExtra("pyarrow", "parquet") from error
     try:
         for rows in parquet.ParquetFile(opened, pre_buffer=False).iter_batches(500):
-            for row in rows.to_pylist():
-                yield msgspec.json.encode(_with_maps(row)) + b"\n"
+            yield msgspec.json.Encoder().encode_lines(map(_with_maps, rows.to_pylist()))
     except (ArrowException, TypeError, ValueError) as error:
         raise BadInput(f"{name} is not a Parquet file of records: {error}") from error
 

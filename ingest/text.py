@@ -23,9 +23,14 @@ _NO_LETTERS = bytes(code for code in range(128) if not chr(code).isalnum())
 def one_line(text: str) -> str:
     """`text` in NFC, its blanks and line breaks single blanks, without unseen characters."""
     line = text.strip().replace("\n", " ")
-    if "  " not in line and line.isascii() and not line.encode().translate(None, _PRINTABLE):
+    if is_plain(line):
         return line  # as most are, and millions of them are read
     return unicodedata.normalize("NFC", " ".join(_UNSEEN.sub("", text).split()))
+
+
+def is_plain(text: str) -> bool:
+    """Whether `one_line` leaves `text` as it is but for blanks at its ends."""
+    return "  " not in text and text.isascii() and not text.encode().translate(None, _PRINTABLE)
 
 
 def exact_line(text: str) -> str:

@@ -262,7 +262,7 @@ def home(tmp_path):
 
 @pytest.fixture
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(bulk_file, "LINES", 7)
+    monkeypatch.setattr(bulk_file, "BYTES", 6 * len(lines([snapshot(1)])))
 
 
 RECORDS = [snapshot(n, comments=f"https://github.com/a/b{n % 5}") for n in range(1, 41)]
@@ -390,7 +390,7 @@ from ingest import bulk_file, bulk_import
 from tests.test_bulk import NIGHT, Home
 if __name__ == "__main__":
     bulk_import.SMALL = 0
-    bulk_file.LINES = 50
+    bulk_file.BYTES = 40_000
     Home(Path(sys.argv[1])).take(Path(sys.argv[2]))
 """
 
@@ -409,11 +409,11 @@ def test_kill_9_half_way_leaves_nobody_and_resumes_to_the_same(tmp_path, monkeyp
     helpers = children(run.pid)
     run.send_signal(signal.SIGKILL)
     assert run.wait() == -signal.SIGKILL, "the import was over before it could be killed"
-    assert 0 < recorded(home) < 120
+    assert 0 < recorded(home) < file.stat().st_size // 40_000
     while any(map(alive, helpers)) and time.monotonic() < give_up:
         time.sleep(0.002)
     assert not any(map(alive, helpers))
-    monkeypatch.setattr(bulk_file, "LINES", 50)
+    monkeypatch.setattr(bulk_file, "BYTES", 40_000)
     home.take(file, "2026-03-02")
     undisturbed = Home(tmp_path / "undisturbed")
     undisturbed.take(file)
@@ -480,7 +480,7 @@ def test_an_empty_file_brings_nothing(home, tmp_path) -> None:
 
 
 def test_a_file_of_any_size_is_read_in_the_same_memory(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(bulk_file, "LINES", 100)
+    monkeypatch.setattr(bulk_file, "BYTES", 100_000)
 
     def peak(count: int) -> int:
         file = tmp_path / f"{count}.json.gz"

@@ -18,7 +18,7 @@ from msgspec import Struct
 from ingest import arxiv_text, ids
 from ingest.paper import Observation, Parsed, Rejected
 from ingest.sources import exported
-from ingest.text import one_line
+from ingest.text import is_plain, one_line
 from ingest.withdrawn import says_withdrawn
 
 KIND = "bulk"
@@ -180,7 +180,10 @@ def _moment(created: str) -> str | None:
 
 def _authors(parsed: list[list[str]]) -> tuple[str, ...]:
     """The names, taken apart to `[key name, forenames, suffix, affiliation ...]`, as people say."""
-    names = [f"{name[1]} {name[0]} {name[2]}" for name in parsed if len(name) > 2]
+    names = [f"{name[1]} {name[0]} {name[2]}".strip() for name in parsed if len(name) > 2]
+    together = "".join(names)
+    if is_plain(together) and "\\" not in together:
+        return tuple(filter(None, names))
     return tuple(filter(None, map(_clean, names)))
 
 
