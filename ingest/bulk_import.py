@@ -64,8 +64,7 @@ def import_file(
     what came before the damage is then recorded.
     """
     size = _size(file)
-    _finish(engine, archive)
-    tallies, lines, done = [Tally(bulk.KIND, night)], 0, 0
+    tallies, lines, done = [Tally(bulk.KIND, night), *_finished(engine, archive, night)], 0, 0
     with _no_collecting(), titles_indexed_afterwards(engine), _readers(size) as submit:
         for step in _steps(archive, file, night, submit):
             if step.read:
@@ -79,12 +78,14 @@ def import_file(
     return add_up(tallies)[0]._replace(received=lines)
 
 
-def _finish(engine: sa.Engine, archive: Archive) -> None:
-    """Record what a killed import had landed."""
-    if unrecorded(engine, archive):
-        from ingest.record import record_landed  # waits for the packages of all sources
+def _finished(engine: sa.Engine, archive: Archive, night: str) -> list[Tally]:
+    """Record what a killed import had landed; gives what that brought."""
+    if not unrecorded(engine, archive):
+        return []
+    from ingest.record import record_landed  # waits for the packages of all sources
 
-        record_landed(engine, archive)
+    tallies = record_landed(engine, archive)
+    return [tally._replace(partition=night) for tally in tallies if tally.kind == bulk.KIND]
 
 
 def _size(file: Path) -> int:
