@@ -25,12 +25,13 @@ from index.text import RECIPE, Texts, paper_rows
 from index.vectors import (
     EXACT,
     RECALL_AT_LEAST,
-    TRAIN_ON,
     Exact,
     Numbers,
     Rows,
     Vectors,
     choose,
+    learns_from,
+    questions,
     recall,
 )
 from ingest.errors import SnapshotError, SnapshotRefused
@@ -219,9 +220,9 @@ class _Builder:
 
         dimension = self._encoder.dimension
         description = choose(len(papers), dimension)
-        queries = rows_at(audit.sample(len(papers), RECALL_SAMPLE))
-        exact = Exact(queries, min(RECALL_DEPTH, len(papers)))
-        learnt = None if description == EXACT else rows_at(audit.sample(len(papers), TRAIN_ON))
+        exact = Exact(self._asked(papers), min(RECALL_DEPTH, len(papers)))
+        learns = audit.sample(len(papers), learns_from(description))
+        learnt = rows_at(learns) if len(learns) else None
         chunks = (self._rows(texts, self._progress) for texts in _chunks(papers.texts()))
         index = Vectors.build(exact.seeing(chunks), dimension, description, learnt)
         measured = recall(index, exact, rows_at)
@@ -232,6 +233,12 @@ class _Builder:
             index = Vectors.build(again, dimension, EXACT)
             measured = recall(index, exact, rows_at)
         return index, measured
+
+    def _asked(self, papers: Papers) -> Rows:
+        """Rows to measure an index with, as far from the papers as questions are."""
+        sample = papers.texts(audit.sample(len(papers), 2 * RECALL_SAMPLE).tolist())
+        titles, _ = self._embedded([texts.title for texts in sample], lambda _: None)
+        return questions(titles)
 
     def _rows(self, texts: list[Texts], progress: Progress = lambda _: None) -> Rows:
         """The papers' rows, from those of their documents and titles."""

@@ -5,6 +5,7 @@ What each step gains, and what else was tried: docs/retrieval.md.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +27,14 @@ Row = NDArray[np.float32]
 Rows = NDArray[np.float32]
 """(n, d) unit rows."""
 Scores = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+"""(n,) True for the rows that may be found."""
+
+_BEFORE = np.array([-1])
+"""A row number less than any."""
+_COUNTS = 1 / np.log2(np.arange(2, FIRST + 2, dtype=np.float32))
+"""What each of the first results counts for."""
+_ABOVE_0 = np.finfo(np.float32).tiny
 
 
 class Ranking(NamedTuple):
@@ -35,21 +44,52 @@ class Ranking(NamedTuple):
     scores: Scores
 
 
-def top(scores: Scores, count: int) -> Ranking:
-    """The best `count` of a score a row, those above 0 only; of equals the lower row first."""
-    rows = np.flatnonzero(scores > 0)
-    if len(rows) > count:
-        bar = np.partition(scores[rows], len(rows) - count)[len(rows) - count]
-        rows = rows[scores[rows] >= bar]
-    rows = rows[np.argsort(-scores[rows], kind="stable")][:count]
+def top(scores: Scores, count: int, allowed: Mask | None = None) -> Ranking:
+    """The best `count` of a score a row, those above 0 only; of equals the lower row first.
+
+    `allowed` is True for the rows that may be among them, all where it is None.
+    """
+    rows = _best(scores, 2 * count)
+    if allowed is not None:
+        rows = rows[allowed[rows]]
+        if len(rows) < count:  # most are refused, or most are 0
+            rows = ((scores > 0) & allowed).nonzero()[0]
+    found = scores[rows]
+    rows = rows[found >= _reached(found, count)]
+    rows = rows[(-scores[rows]).argsort(kind="stable")][:count]
     return Ranking(rows, scores[rows])
+
+
+def _best(scores: Scores, count: int) -> NDArray[np.int64]:
+    """The rows of the best `count` scores above 0, and of others that score no less; ascending.
+
+    What the best of `count` groups reach, the best rows of all do: only groups whose best one does
+    are looked into. A group is a column of the scores laid out in lines, which is fastest to scan.
+    """
+    lines = 1 + math.isqrt(len(scores) // count)
+    width = len(scores) // lines
+    best = scores[: lines * width].reshape(lines, width).max(axis=0)
+    bar = _reached(best, count)
+    groups = (best >= bar).nonzero()[0]
+    grouped = (groups + width * np.arange(lines)[:, None]).ravel()
+    rows = np.concatenate([grouped, np.arange(lines * width, len(scores))])
+    above: NDArray[np.int64] = rows[scores[rows] >= bar]
+    return above
+
+
+def _reached(scores: Scores, count: int) -> np.float32:
+    """What the best `count` of these score at least: something above 0, if no more than that."""
+    place = len(scores) - count
+    reached = np.partition(scores, place)[place] if place >= 0 else _ABOVE_0
+    return max(reached, _ABOVE_0)
 
 
 def either(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int64]:
     """The row numbers in either, ascending, each once."""
-    # With return_index, for without it numpy imports numpy.ma first, a tenth of a second.
-    rows, _ = np.unique(np.concatenate([one, other]), return_index=True)
-    return rows
+    # Not by np.unique, which takes twice as long and may import numpy.ma first.
+    rows = np.concatenate([_BEFORE, one, other])
+    rows.sort()
+    return rows[1:][rows[1:] > rows[:-1]]
 
 
 def words_weight(sample: Rows) -> float:
@@ -69,11 +109,11 @@ def rank(
     `vectors` and `words` are the candidates' rows and scores of words. Scores are in [0, 1].
     """
     found = weight * words / max(float(words.max(initial=0)), 1e-9)
-    first = np.argsort(-(vectors @ asked + found), kind="stable")[:FIRST]
-    counts = 1 / np.log2(np.arange(2, len(first) + 2, dtype=np.float32))
+    first = (-(vectors @ asked + found)).argsort(kind="stable")[:FIRST]
+    counts = _COUNTS[: len(first)]
     moved = asked + FEEDBACK * (counts @ vectors[first]) / max(counts.sum(), 1e-9)
     scores = (vectors @ moved + found) / (1 + FEEDBACK + weight)
-    order = np.argsort(-scores, kind="stable")
+    order = (-scores).argsort(kind="stable")
     return Ranking(rows[order], scores[order].clip(0, 1))
 
 

@@ -51,13 +51,13 @@ _own = threading.local()
 
 def tokens(text: str) -> list[str]:
     """The stems of a text's words, in order; `GPT-4` gives `gpt-4`, `gpt` and `4`."""
-    return [stem for word in _words(text) for stem in _stems(word)]
+    return _stems(_words(text))
 
 
 def asked(question: str) -> list[str]:
     """The stems that a question is searched by: all but those that tell nothing apart."""
     telling = [word for word in _words(question) if word not in ABOUT_PAPERS]
-    return [stem for word in telling for stem in _stems(word)] or tokens(question)
+    return _stems(telling) or tokens(question)
 
 
 def _words(text: str) -> list[str]:
@@ -65,8 +65,8 @@ def _words(text: str) -> list[str]:
     return _WORD.findall(plain.lower())
 
 
-def _stems(word: str) -> list[str]:
-    stems: list[str] = _stemmer().stemWords(_parts(word))
+def _stems(words: Iterable[str]) -> list[str]:
+    stems: list[str] = _stemmer().stemWords([part for word in words for part in _parts(word)])
     return stems
 
 
@@ -108,7 +108,7 @@ class _Stemmed(dict[str, list[str]]):
     """Word to its stems: each word is stemmed once."""
 
     def __missing__(self, word: str) -> list[str]:
-        self[word] = _stems(word)
+        self[word] = _stems([word])
         return self[word]
 
 

@@ -15,7 +15,7 @@ from index import snapshot
 from index.fusion import POOL, Ranking, Row, Scores, either, fold, rank, reorder, top, words_weight
 from index.lexical import Lexical, asked, tokens
 from index.question import subject
-from index.records import Mask, Papers
+from index.records import Filter, Mask, Papers
 from index.reranker import READ_AGAIN, Reranker
 from index.snapshot import ENCODER, LEXICAL, VECTORS
 from index.text import document
@@ -80,9 +80,9 @@ class Matched(NamedTuple):
     """What words find."""
 
     scores: Scores
-    """(n,) of every row, 0 where it may not be found."""
+    """(n,) of every row."""
     first: Numbers
-    """The best rows, best first."""
+    """The best of the rows that may be found, best first."""
 
 
 class Opened:
@@ -96,6 +96,7 @@ class Opened:
             self.papers = Papers(folder)
             self.vectors = Vectors.load(folder / VECTORS, self.manifest.faiss)
             self.words = Lexical(folder / LEXICAL)
+            self._usual = {told: self._findable(Filter(), told=told) for told in (False, True)}
             self.titles = np.asarray(self.papers.column("title"))
             self.words_weight = words_weight(self.vectors.rows(_sample(len(self.vectors))))
             same = before and before.manifest.encoder_digest == self.manifest.encoder_digest
@@ -106,6 +107,13 @@ class Opened:
         if self.encoder.digest != self.manifest.encoder_digest:
             theirs = self.manifest.encoder_digest
             raise snapshot.mismatch(folder, "encoder digest", theirs, self.encoder.digest)
+
+    def findable(self, wanted: Filter, *, told: bool = False) -> Mask:
+        """(n,) True for the papers that may be found; `told` leaves out those without abstract.
+
+        Where none of them has one, they stay.
+        """
+        return self._usual[told] if wanted == Filter() else self._findable(wanted, told=told)
 
     def ask(self, query: str, k: int, allowed: Mask, reranker: Reranker | None) -> list[Hit]:
         """The best k papers for a question by meaning and words together, the first read again."""
@@ -126,18 +134,24 @@ class Opened:
         stems = [*tokens(title), *self.words.telling(text, TELLING)]
         return self._hits(self._best(row, self._matched(stems, k, allowed), k, allowed), k)
 
+    def _findable(self, wanted: Filter, *, told: bool) -> Mask:
+        allowed = wanted.mask(self.papers)
+        with_abstract = allowed & self.papers.column("has_abstract")
+        return with_abstract if told and with_abstract.any() else allowed
+
     def _matched(self, stems: Sequence[str], k: int, allowed: Mask) -> Matched:
         """What the stems score, and the first rows by that."""
-        scores = np.where(allowed, self.words.sums(stems), np.float32(0))
-        return Matched(scores, top(scores, _pool(k)).rows)
+        scores = self.words.sums(stems)
+        return Matched(scores, top(scores, _pool(k), allowed).rows)
 
     def _best(self, row: Row, words: Matched, k: int, allowed: Mask) -> Ranking:
         """At least k, from a pool widened until folding copies leaves k, or nothing is left."""
-        pool, first, there = _pool(k), words.first, int(allowed.sum())
-        best = self._ranked(row, words.scores, first, pool, allowed)
-        while len(best.rows) < k and pool < there:
+        pool = _pool(k)
+        best = self._ranked(row, words.scores, words.first, pool, allowed)
+        while len(best.rows) < k and pool < np.count_nonzero(allowed):
             pool *= 4
-            best = self._ranked(row, words.scores, top(words.scores, pool).rows, pool, allowed)
+            first = top(words.scores, pool, allowed).rows
+            best = self._ranked(row, words.scores, first, pool, allowed)
         return best
 
     def _ranked(

@@ -3,6 +3,7 @@
 A list holds, for one stem, the documents it stands in, how often, and what it scores there. Lists
 stand in the order of their stems, so that the same documents give the same bytes however they came:
 documents that an earlier index holds are taken over from it, which is most of a night's work.
+A stem that stands in many documents has a column of scores as well, one for each document.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import reduce
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -29,6 +31,11 @@ MOST = 255
 STEMS, FACTS = "stems.txt", "facts.json"
 ENDS, SPANS = "ends.npy", "spans.npy"
 DOCUMENTS, COUNTS, SCORES = "documents.npy", "counts.npy", "scores.npy"
+COLUMNS = "columns.npy"
+COMMON = 8
+"""A stem has a column that stands in more than one of so many documents."""
+WINDOW = 1 << 17
+"""Documents that are summed together: their sums stay in the processor's cache."""
 _UNITS = 65535
 
 Numbers = NDArray[np.int64]
@@ -91,6 +98,7 @@ def write(folder: Path, counted: Counted) -> None:
     np.save(folder / DOCUMENTS, lists.indices.astype(np.int32))
     np.save(folder / COUNTS, lists.data)
     np.save(folder / SCORES, units)
+    np.save(folder / COLUMNS, _columns(lists, units))
     facts = {"documents": counted.counts.shape[0], "unit": unit}
     (folder / FACTS).write_text(json.dumps(facts), "utf-8")
 
@@ -101,17 +109,25 @@ class Postings:
     def __init__(self, folder: Path) -> None:
         """Map the lists in the folder; raises OSError or ValueError where one is damaged."""
         self._stems = (folder / STEMS).read_bytes()
-        self._ends = np.load(folder / ENDS)
+        self._ends = memoryview(np.load(folder / ENDS))  # gives numbers twice as fast as the array
         self._spans = np.load(folder / SPANS)
         # Plain arrays over the mapped files: slicing a memmap takes ten times as long.
-        self._documents, self._counts, self._scores = (
+        self._documents, self._counts, self._scores, self._columns = (
             np.asarray(np.load(folder / name, mmap_mode="r"))
-            for name in (DOCUMENTS, COUNTS, SCORES)
+            for name in (DOCUMENTS, COUNTS, SCORES, COLUMNS)
         )
         facts = json.loads((folder / FACTS).read_bytes())
         self._count, self._unit = int(facts["documents"]), float(facts["unit"])
         if not len(self._documents) == len(self._scores) == len(self._counts) == self._spans[-1]:
             raise ValueError("the lists of words are of different lengths")
+        common = _common(self._spans, self._count)
+        self._places = dict(zip(common, range(len(common)), strict=True))
+        """Where the columns of the stems that have one stand."""
+        if self._columns.shape != (len(common), self._count):
+            raise ValueError("the columns of words are not those of the common ones")
+        most = _rarity(np.array(self._count / COMMON), self._count) / self._unit
+        self._together = max(1, int(_UNITS / (most + 1)))
+        """How many columns can be added without exceeding their type."""
 
     def __len__(self) -> int:
         return self._count
@@ -123,13 +139,18 @@ class Postings:
 
     def sums(self, stems: Iterable[str]) -> Scores:
         """(n,) what every document scores for these stems, each counted as often as it is given."""
-        total = np.zeros(self._count, np.float32)
-        for stem in stems:
-            column = self._column(stem)
-            if column is not None:
-                span = slice(self._spans[column], self._spans[column + 1])
-                np.add.at(total, self._documents[span], self._scores[span].astype(np.float32))
-        total *= np.float32(self._unit)
+        often = Counter(stems)
+        known = [(column, often[s]) for s in often if (column := self._column(s)) is not None]
+        listed = [self._listed(*one) for one in known if one[0] not in self._places]
+        common = [self._places[one] for one, n in known if one in self._places for _ in range(n)]
+        total = np.empty(self._count, np.float32)
+        for window, start in enumerate(range(0, self._count, WINDOW)):
+            part = total[start : start + WINDOW]
+            part[:] = 0
+            self._add_common(part, common, start)
+            for one in listed:
+                one.add_to(total, window)
+            part *= np.float32(self._unit)  # whole numbers until now: their sums are exact
         return total
 
     def counted(self) -> Counted:
@@ -142,16 +163,50 @@ class Postings:
         lists = csc_array((self._counts, self._documents, self._spans), shape=shape)
         return Counted(lists.tocsr(), stems)
 
+    def _listed(self, column: int, often: int) -> _Listed:
+        span = slice(self._spans[column], self._spans[column + 1])
+        documents = self._documents[span]
+        # Bounds of the list's own type, else all of it would be converted.
+        bounds = np.arange(0, self._count + WINDOW, WINDOW, dtype=np.int32)
+        ends = documents.searchsorted(bounds).tolist()
+        return _Listed(often, documents, self._scores[span], ends)
+
+    def _add_common(self, total: Scores, places: list[int], start: int) -> None:
+        """Add what these columns hold for the documents from `start` on."""
+        part = slice(start, start + len(total))
+        for first in range(0, len(places), self._together):
+            together = places[first : first + self._together]
+            total += reduce(np.add, [self._columns[place, part] for place in together])
+
     def _column(self, stem: str) -> int | None:
         """The stem's place in the order of all, found by halving."""
-        wanted, low, high = stem.encode(), 0, len(self._ends) - 1
+        wanted, ends, low, high = stem.encode(), self._ends, 0, len(self._ends) - 1
         while low < high:
             middle = (low + high) // 2
-            here = self._stems[self._ends[middle] : self._ends[middle + 1]]
+            here = self._stems[ends[middle] : ends[middle + 1]]
             if here == wanted:
                 return middle
             low, high = (middle + 1, high) if here < wanted else (low, middle)
         return None
+
+
+class _Listed(NamedTuple):
+    """A stem asked for so often, by the documents that it stands in."""
+
+    often: int
+    documents: NDArray[np.int32]
+    """Ascending."""
+    scores: NDArray[np.uint16]
+    ends: list[int]
+    """Where in these each window begins, and the last one ends."""
+
+    def add_to(self, total: Scores, window: int) -> None:
+        """Add the scores of the window's documents to the totals of all documents."""
+        part = slice(self.ends[window], self.ends[window + 1])
+        scores = self.scores[part].astype(np.float32)
+        if self.often > 1:
+            scores *= self.often
+        np.add.at(total, self.documents[part], scores)
 
 
 def sums_of_few(documents: Sequence[Counter[str]], stems: Sequence[str]) -> Scores:
@@ -172,6 +227,22 @@ def _sorted(counted: Counted) -> tuple[csc_array, list[str]]:
     lists = lists[:, order]
     lists.sort_indices()
     return lists, [counted.stems[column] for column in order]
+
+
+def _common(spans: Numbers, documents: int) -> list[int]:
+    """Which of the lists with these spans are those of common stems."""
+    common: list[int] = np.flatnonzero(np.diff(spans) > documents / COMMON).tolist()
+    return common
+
+
+def _columns(lists: csc_array, units: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """(common stems, documents) the scores of the lists of common stems, 0 between them."""
+    common = _common(lists.indptr, lists.shape[0])
+    columns = np.zeros((len(common), lists.shape[0]), np.uint16)
+    for place, column in enumerate(common):
+        span = slice(lists.indptr[column], lists.indptr[column + 1])
+        columns[place, lists.indices[span]] = units[span]
+    return columns
 
 
 def _scores(lists: csc_array) -> Scores:

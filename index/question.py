@@ -34,7 +34,7 @@ def subject(question: str) -> str:
     They say nothing of what is asked about, and cost time to encode.
     """
     words = question.split()
-    bare = [re.sub(r"\W", "", word).lower() for word in words]
+    bare = (re.sub(r"\W", "", word).lower() for word in words)
     asking = list(takewhile(lambda word: word in _ASKING or word in ABOUT_PAPERS, bare))
     asks = asking[:1] and asking[0] in _FIRST and not ABOUT_PAPERS.isdisjoint(asking)
     return " ".join(words[len(asking) :]) or question if asks else question

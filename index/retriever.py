@@ -51,6 +51,7 @@ class Retriever:
         self._open_encoder = open_encoder
         self._reranker = reranker
         self._home = snapshot.index_home(path)
+        self._current = self._home / CURRENT if self._home else None
         self._swapping = threading.Lock()
         self._stamp = self._read_stamp()
         self._opened = Opened(snapshot.locate(path), open_encoder, None)
@@ -103,7 +104,7 @@ class Retriever:
         if not asked:
             return []
         opened = self._newest()
-        allowed = wanted.mask(opened.papers)
+        allowed = opened.findable(wanted)
         with ThreadPoolExecutor(min(len(asked), os.cpu_count() or 1)) as askers:
             answers = askers.map(lambda one: opened.ask(one, k, allowed, self._reranker), asked)
             return list(answers)
@@ -113,7 +114,7 @@ class Retriever:
         wanted = Filter(**narrowing)
         _check_count(k)
         opened = self._newest()
-        return opened.like(_number(opened, arxiv_id), k, wanted.mask(opened.papers))
+        return opened.like(_number(opened, arxiv_id), k, opened.findable(wanted))
 
     def paper(self, arxiv_id: str) -> Paper:
         """The paper with this id, with or without version. Raises BadInput for an unknown one."""
@@ -125,9 +126,7 @@ class Retriever:
         wanted, question = Filter(**narrowing), _question(query)
         _check_count(k)
         opened = self._newest()
-        allowed = wanted.mask(opened.papers)
-        told = allowed & opened.papers.column("has_abstract")
-        return opened.ask(question, k, told if told.any() else allowed, self._reranker)
+        return opened.ask(question, k, opened.findable(wanted, told=True), self._reranker)
 
     def related_papers_block(self, query: str, k: int = 3, **narrowing: Unpack[Narrowing]) -> str:
         """The "Related Papers" block of a prompt; see `index.related.block`. Raises BadInput."""
@@ -156,7 +155,7 @@ class Retriever:
     def _read_stamp(self) -> tuple[int, ...]:
         """What changes whenever CURRENT is replaced; costs microseconds."""
         try:
-            found = (self._home / CURRENT).stat() if self._home else None
+            found = self._current.stat() if self._current else None
         except OSError:
             found = None
         return (found.st_ino, found.st_mtime_ns) if found else ()

@@ -22,7 +22,7 @@ from index.text import RECIPE
 from index.vectors import Vectors
 from ingest.errors import SnapshotCorrupt, SnapshotMismatch, SnapshotMissing
 
-FORMAT = 2
+FORMAT = 3
 """Raise it when a reader of today could not read what a builder of today writes."""
 CURRENT, MANIFEST = "CURRENT", "manifest.json"
 VECTORS, LEXICAL, ENCODER = "vectors.faiss", "lexical", "encoder"
@@ -48,7 +48,7 @@ class Manifest:
     faiss: str
     """FAISS factory string."""
     recall_at_10: float
-    """Of the FAISS index against exact search, measured on a sample of its own rows."""
+    """Of the FAISS index against exact search, measured with rows as far from it as questions."""
     files: dict[str, tuple[int, str]] = field(default_factory=dict)
     """Path inside the folder to size in bytes and SHA-256."""
     recipe: str = RECIPE

@@ -19,16 +19,25 @@ except ImportError as missing:
 EXACT = "Flat"
 EXACT_UP_TO = 10_000
 """Rows below which exact float32 search takes about 1 ms and nothing else is worth it."""
-TRAIN_ON = 8192
-"""Rows that product quantisation learns from: more of them found nothing more."""
+LISTS_FROM = 700_000
+"""Rows from which scanning all of them takes longer than finding the lists worth scanning."""
+LISTS = 2048
+"""Inverted lists of such an index: with 1024 more rows were scanned for the same recall."""
+TRAIN_ON, TRAIN_LISTS_ON = 8192, 40 * LISTS
+"""Rows that products alone are learnt from, where more of them found nothing more, or lists too."""
 DEEP = 300
 """Rows whose half precision is looked at, at least, times the index's own factor."""
 WIDEST = 16
+"""That factor at most; so many times fewer lists than there are, at least, are scanned."""
+DEEPER = 4
+"""That factor at first where lists are scanned: to look deeper costs less than to scan more."""
 RECALL_DEPTH = 10
 RECALL_AT_LEAST = 0.99
-"""Below this share of the exact first ten, an index is rebuilt as exact."""
+"""Until this share of the exact first ten is found, an index is widened, and at last made exact."""
 _DEAR = 10
 """What a row costs that is scanned and looked at again, in rows of one exact comparison."""
+_CHEAP = 20
+"""How many rows are scanned, and sifted by a mask, in the time of one exact comparison."""
 _NEAR = 1e-6
 """Inner products this near are a tie: either row is a right answer."""
 
@@ -44,12 +53,21 @@ def choose(count: int, dimension: int) -> str:
     """The FAISS factory string for so many rows of that dimension.
 
     Large ones are scanned as products of 4 bits for each 4 numbers, 15 times as fast as they are,
-    and the best of them looked at again in half precision. See docs/retrieval.md for figures.
+    very large ones only in the inverted lists next to the query; the best are looked at again in
+    half precision. See docs/retrieval.md for figures.
     """
     if count <= EXACT_UP_TO:
         return EXACT
+    lists = f"IVF{LISTS}," if count >= LISTS_FROM else ""
     scan = f"PQ{dimension // 4}x4fs" if dimension % 4 == 0 else "RaBitQfs"
-    return f"{scan},Refine(SQfp16)"
+    return f"{lists}{scan},Refine(SQfp16)"
+
+
+def learns_from(description: str) -> int:
+    """How many rows, at most, an index of that description learns from."""
+    if description == EXACT:
+        return 0
+    return TRAIN_LISTS_ON if description.startswith("IVF") else TRAIN_ON
 
 
 class Vectors:
@@ -58,8 +76,13 @@ class Vectors:
     def __init__(self, index: faiss.Index, description: str) -> None:
         self._index = index
         self._scanned = index if isinstance(index, faiss.IndexRefine) else None
+        base = faiss.downcast_index(self._scanned.base_index) if self._scanned else None
+        self._lists = base if isinstance(base, faiss.IndexIVF) else None
         self._rows = faiss.downcast_index(self._scanned.refine_index) if self._scanned else index
         """Every row, to be compared one by one."""
+        codes = self._rows.codes  # type: ignore[attr-defined]  # of whatever keeps rows
+        self._stored = faiss.rev_swig_ptr(codes.data(), codes.size()).reshape(len(self), -1)
+        """(n, bytes) the same rows where they lie, in half or single precision."""
         self.description = description
 
     @classmethod
@@ -71,7 +94,7 @@ class Vectors:
         index = faiss.index_factory(dimension, description, faiss.METRIC_INNER_PRODUCT)
         if sample is not None and not index.is_trained:
             if isinstance(index, faiss.IndexRefine):
-                _learn_briefly(faiss.downcast_index(index.base_index))
+                _prepare(index, faiss.downcast_index(index.base_index))
             index.train(np.ascontiguousarray(sample, np.float32))
         for rows in chunks:
             index.add(np.ascontiguousarray(rows, np.float32))
@@ -108,27 +131,61 @@ class Vectors:
 
         At most `count` of them, fewer where fewer are allowed.
         """
-        allowed = len(self) if mask is None else int(mask.sum())
-        if mask is None or allowed == len(self):
-            return self._nearest(self._index, query, count)
-        if self._scanned:
-            # As many more are asked for as are refused, on average and a half more.
-            reach = int(1.5 * count * len(self) / max(allowed, 1))
-            if allowed > _DEAR * reach:
-                numbers, scores = self._nearest(self._index, query, reach)
-                found = np.flatnonzero(mask[numbers])[:count]
-                if len(found) == count:
-                    return numbers[found], scores[found]
-        bits = np.packbits(mask, bitorder="little")
-        selector = faiss.IDSelectorBitmap(bits)  # type: ignore[call-arg,arg-type]  # stubs are C++'s
-        return self._nearest(self._rows, query, count, faiss.SearchParameters(sel=selector))  # type: ignore[call-arg]  # likewise
+        allowed = len(self) if mask is None else int(np.count_nonzero(mask))
+        # As many more are asked for as are refused, on average and a half more.
+        reach = count if allowed == len(self) else int(1.5 * count * len(self) / max(allowed, 1))
+        if self._pays(reach, allowed):
+            numbers, scores = self._nearest(self._index, query, reach)
+            kept = slice(count) if mask is None else np.flatnonzero(mask[numbers])[:count]
+            if len(numbers[kept]) == min(count, allowed):
+                return numbers[kept], scores[kept]
+        return self._among(query, count, None if mask is None else _selector(mask), allowed)
 
     def widen(self) -> bool:
-        """Look at twice as many rows in half precision from now on; False where that is enough."""
-        if self._scanned is None or self._scanned.k_factor >= WIDEST:
+        """Scan half as many lists again, or look at twice as many rows again, from now on.
+
+        False where there is nothing to widen.
+        """
+        if self._scanned is None:
             return False
-        self._scanned.k_factor *= 2
+        depth, lists = int(self._scanned.k_factor), self._lists
+        if lists and lists.nprobe < lists.nlist * depth // WIDEST:
+            lists.nprobe = min((3 * lists.nprobe + 1) // 2, lists.nlist * depth // WIDEST)
+        elif depth < WIDEST:
+            self._scanned.k_factor *= 2
+        else:
+            return False
         return True
+
+    def rows(self, numbers: Numbers) -> Rows:
+        """(len(numbers), d) the rows themselves, as exactly as the index keeps them."""
+        stored = self._stored[numbers]
+        if stored.shape[1] == 4 * self.dimension:
+            return stored.view(np.float32)
+        return _single(stored.view(np.int16))
+
+    def _pays(self, reach: int, allowed: int) -> bool:
+        """Whether so many of all rows are found sooner than the best of the allowed ones alone."""
+        if allowed == len(self) or self._scanned is None:
+            return allowed == len(self)
+        return allowed > (len(self) / 2 if self._lists else _DEAR * reach)
+
+    def _among(
+        self,
+        query: NDArray[np.float32],
+        count: int,
+        selector: faiss.IDSelector | None,
+        allowed: int,
+    ) -> tuple[Numbers, NDArray[np.float32]]:
+        """The nearest of the selected rows, which may be none of the query's neighbours."""
+        if self._scanned and self._lists and _CHEAP * allowed > len(self):
+            every = faiss.IVFSearchParameters(nprobe=self._lists.nlist, sel=selector)  # type: ignore[call-arg]  # stubs are C++'s
+            deep = faiss.IndexRefineSearchParameters(  # type: ignore[call-arg]  # likewise
+                k_factor=self._scanned.k_factor, base_index_params=every
+            )
+            return self._nearest(self._index, query, count, deep)
+        only = faiss.SearchParameters(sel=selector)  # type: ignore[call-arg]  # likewise
+        return self._nearest(self._rows, query, count, only)
 
     def _nearest(
         self,
@@ -143,11 +200,6 @@ class Vectors:
         scores, numbers = index.search(query.reshape(1, -1), min(deep, len(self)), params=allowed)
         found = numbers[0][:count] >= 0  # FAISS pads with -1
         return numbers[0][:count][found], scores[0][:count][found]
-
-    def rows(self, numbers: Numbers) -> Rows:
-        """(len(numbers), d) the rows themselves, as exactly as the index keeps them."""
-        rows: Rows = self._index.reconstruct_batch(numbers)
-        return rows
 
 
 class Exact:
@@ -167,6 +219,18 @@ class Exact:
             yield rows
 
 
+def questions(titles: Rows) -> Rows:
+    """(ceil(n / 2), d) rows to ask an index for, each halfway between two titles.
+
+    Papers' own rows, and single titles, find their nearest too easily: people's questions lie as
+    far from all papers as these do. See docs/retrieval.md.
+    """
+    half = (len(titles) + 1) // 2
+    between = titles[:half] + titles[-half:]
+    unit: Rows = between / np.linalg.norm(between, axis=1, keepdims=True).clip(_NEAR)
+    return unit
+
+
 def recall(vectors: Vectors, exact: Exact, rows: Callable[[Numbers], Rows]) -> float:
     """The share of each query's exact best that the index finds too; ties count as found.
 
@@ -180,10 +244,27 @@ def recall(vectors: Vectors, exact: Exact, rows: Callable[[Numbers], Rows]) -> f
     return right / exact.best.size
 
 
-def _learn_briefly(scanned: faiss.Index) -> None:
-    """Ten rounds of k-means in place of 25 found no less."""
-    if isinstance(scanned, faiss.IndexPQFastScan):
-        scanned.pq.cp.niter = 10
+def _prepare(index: faiss.IndexRefine, scanned: faiss.Index) -> None:
+    """How an index learns, and how far it looks at first."""
+    if isinstance(scanned, faiss.IndexPQFastScan | faiss.IndexIVFPQFastScan):
+        scanned.pq.cp.niter = 10  # in place of 25, which found no more
+    if isinstance(scanned, faiss.IndexIVF):
+        scanned.nprobe = max(1, scanned.nlist // WIDEST)
+        index.k_factor = DEEPER
+
+
+def _selector(mask: Mask) -> faiss.IDSelector:
+    bits = np.packbits(mask, bitorder="little")
+    return faiss.IDSelectorBitmap(bits)  # type: ignore[call-arg,arg-type]  # likewise
+
+
+def _single(halves: NDArray[np.int16]) -> Rows:
+    """Half precision, bit for bit, to single; three times as fast as by numpy 2.4."""
+    bits = halves.astype(np.int32) << 13  # sign, 5 of 8 bits of the exponent, fraction
+    bits &= ~0x70000000  # the sign was carried along into the other 3
+    rows: Rows = bits.view(np.float32)
+    rows *= np.float32(2.0**112)  # both exponents count from a bias: 15 and 127
+    return rows
 
 
 def _first_line(error: Exception) -> str:

@@ -303,10 +303,10 @@ def test_killed_at_any_moment_the_next_run_ends_as_an_undisturbed_one(
     assert child.returncode == -signal.SIGKILL, child.stderr
     assert verify(home).name == before.path.name
     kept = len(DiskCache(tmp_path / "cache").held)
-    assert kept == (8 if moment == "embedding" else 60)  # documents and titles
+    assert kept == (8 if moment == "embedding" else 60)  # titles, then documents
     after = publish(home, papers(30), WordEncoder(), DiskCache(tmp_path / "cache"))
     assert after.snapshot_id == undisturbed.snapshot_id
-    assert after.vectors_made == max(0, 30 - kept)
+    assert after.vectors_made == (30 if moment == "embedding" else 0)
     assert verify(home).papers == 30
     assert not list(home.glob(".building*"))
     assert rollback(home) == before.path.name
@@ -353,6 +353,15 @@ def test_a_large_snapshot_is_scanned_with_its_recall_measured(home: Path, monkey
     monkeypatch.setattr("index.vectors.EXACT_UP_TO", 10)
     manifest = snapshot.read_manifest(published(home, 300).path)
     assert manifest.faiss.endswith("x4fs,Refine(SQfp16)")
+    assert 0.99 <= manifest.recall_at_10 <= 1
+    assert verify(home).papers == 300
+
+
+def test_a_very_large_snapshot_is_scanned_in_lists(home: Path, monkeypatch):
+    for name, value in (("EXACT_UP_TO", 10), ("LISTS_FROM", 300), ("LISTS", 4)):
+        monkeypatch.setattr(f"index.vectors.{name}", value)
+    manifest = snapshot.read_manifest(published(home, 300).path)
+    assert manifest.faiss == "IVF4,PQ8x4fs,Refine(SQfp16)"
     assert 0.99 <= manifest.recall_at_10 <= 1
     assert verify(home).papers == 300
 

@@ -20,12 +20,31 @@ def ranking(**scores: float) -> Ranking:
     )
 
 
-@given(hnp.arrays(np.float32, st.integers(0, 60), elements=st.integers(0, 9)), st.integers(1, 70))
-def test_top_is_the_head_of_a_stable_sort(scores, count):
-    expected = [row for row in np.argsort(-scores, kind="stable").tolist() if scores[row] > 0]
-    found = top(scores, count)
+@given(
+    hnp.arrays(np.float32, st.integers(0, 60), elements=st.integers(0, 9)),
+    st.integers(1, 70),
+    st.none() | st.integers(0, 2**60 - 1),
+)
+def test_top_is_the_head_of_a_stable_sort(scores, count, bits):
+    allowed = None if bits is None else np.array([bits >> n & 1 for n in range(len(scores))], bool)
+    expected = [
+        row
+        for row in np.argsort(-scores, kind="stable").tolist()
+        if scores[row] > 0 and (allowed is None or allowed[row])
+    ]
+    found = top(scores, count, allowed)
     assert found.rows.tolist() == expected[:count]
     assert found.scores.tolist() == [scores[row] for row in expected[:count]]
+
+
+@pytest.mark.parametrize("refused", [0, 0.1, 0.9, 0.999, 1])
+def test_top_of_many_is_the_head_of_a_stable_sort(refused):
+    draw = np.random.default_rng(0)
+    scores = np.maximum(draw.normal(size=20_000), 0).round(2).astype(np.float32)
+    allowed = draw.random(20_000) >= refused
+    expected = np.argsort(-np.where(allowed, scores, 0), kind="stable")[:100]
+    expected = expected[(allowed & (scores > 0))[expected]]
+    assert top(scores, 100, allowed).rows.tolist() == expected.tolist()
 
 
 def test_fold_keeps_the_best_row_of_each_title():
@@ -37,6 +56,7 @@ def test_fold_keeps_the_best_row_of_each_title():
 
 def test_either_holds_each_row_once():
     assert either(np.array([7, 2]), np.array([9, 2, 1])).tolist() == [1, 2, 7, 9]
+    assert either(np.array([0]), np.array([], np.int64)).tolist() == [0]
     assert either(np.array([], np.int64), np.array([], np.int64)).tolist() == []
 
 

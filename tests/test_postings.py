@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from unittest.mock import patch
 
 import bm25s
 import numpy as np
@@ -32,9 +33,15 @@ def indexed(documents: list[list[str]], folder: Path) -> Postings:
     return Postings(folder)
 
 
-def test_scores_are_those_of_bm25s(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("window", "common"), [(1 << 17, 8), (64, 8), (64, 1), (7, 300)])
+def test_scores_are_those_of_bm25s(tmp_path: Path, monkeypatch, window, common) -> None:
+    monkeypatch.setattr(postings, "WINDOW", window)
+    monkeypatch.setattr(postings, "COMMON", common)
     documents = made(300)
     lists = indexed(documents, tmp_path)
+    held = Counter(word for document in documents for word in set(document))
+    columns = [word for word in held if held[word] > 300 / common]
+    assert np.load(tmp_path / postings.COLUMNS).shape == (len(columns), 300)
     oracle = bm25s.BM25(k1=1.2, b=0.75, method="lucene", backend="numpy")
     oracle.index(documents, show_progress=False)
     assert len(lists) == 300
@@ -86,18 +93,46 @@ def test_a_word_counts_no_more_than_255_times(tmp_path: Path) -> None:
     assert scores[0] == scores[1] > scores[2] == 0
 
 
-@given(documents, st.lists(st.sampled_from(["a", "b", "ä", "zz", "nowhere"]), max_size=4))
-def test_a_few_documents_in_memory_score_what_lists_of_them_do(tmp_path_factory, few, asked):
-    lists = indexed(few, tmp_path_factory.mktemp("lists"))
+@given(
+    documents,
+    st.lists(st.sampled_from(["a", "b", "ä", "zz", "nowhere"]), max_size=6),
+    st.integers(1, 9),
+    st.sampled_from([1, 2, 8, 100]),
+)
+def test_a_few_documents_in_memory_score_what_lists_of_them_do(
+    tmp_path_factory, few, asked, window, common
+):
+    with patch.multiple(postings, WINDOW=window, COMMON=common):
+        lists = indexed(few, tmp_path_factory.mktemp("lists"))
+        summed = lists.sums(asked)
     found = sums_of_few([Counter(document) for document in few], asked)
     assert found.shape == (len(few),)
-    np.testing.assert_allclose(found, lists.sums(asked), atol=1e-3)
+    np.testing.assert_allclose(found, summed, atol=1e-3)
 
 
-@pytest.mark.parametrize("name", [postings.DOCUMENTS, postings.SCORES, postings.FACTS])
+def test_columns_and_windows_change_no_score(tmp_path: Path, monkeypatch) -> None:
+    documents = made(500)
+    asked = ["w7", "w39", "w12", "w7", *["w0"] * 50, *["w1"] * 50]  # more than 16 bits hold
+    whole = indexed(documents, tmp_path / "whole").sums(asked)
+    monkeypatch.setattr(postings, "WINDOW", 33)
+    monkeypatch.setattr(postings, "COMMON", 1)
+    assert indexed(documents, tmp_path / "lists").sums(asked).tolist() == whole.tolist()
+
+
+@pytest.mark.parametrize(
+    "name", [postings.DOCUMENTS, postings.SCORES, postings.COLUMNS, postings.FACTS]
+)
 def test_damaged_lists_are_refused(tmp_path: Path, name) -> None:
     indexed(made(50), tmp_path)
     whole = (tmp_path / name).read_bytes()
     (tmp_path / name).write_bytes(whole[: len(whole) // 2])
     with pytest.raises((OSError, ValueError)):
         Postings(tmp_path)
+
+
+def test_columns_of_other_lists_are_refused(tmp_path: Path) -> None:
+    indexed(made(50), tmp_path / "one")
+    indexed(made(60), tmp_path / "other")
+    (tmp_path / "other" / postings.COLUMNS).replace(tmp_path / "one" / postings.COLUMNS)
+    with pytest.raises(ValueError, match="columns"):
+        Postings(tmp_path / "one")

@@ -227,6 +227,20 @@ def test_compatible_spellings_ask_the_same(retriever: Retriever):
     assert retriever.search("Ｄｉﬀｕｓｉｏｎ\u00ad  hands") == retriever.search("Diffusion hands")
 
 
+def test_what_every_ordinary_question_may_find_is_worked_out_once(tmp_path: Path):
+    given = [
+        Paper("2503.00001", title="Hands", abstract=None),
+        Paper("2503.00002", title="Feet", abstract="About feet."),
+        Paper("2503.00003", title="Arms", abstract="About arms.", withdrawn=True),
+    ]
+    serving = opened(put(tmp_path, given)).opened
+    assert serving.findable(Filter()).tolist() == [True, True, False]
+    assert serving.findable(Filter(), told=True).tolist() == [False, True, False]
+    assert serving.findable(Filter()) is serving.findable(Filter(since=None))
+    narrowed = Filter(include_withdrawn=True)
+    assert serving.findable(narrowed, told=True).tolist() == [False, True, True]
+
+
 def test_copies_under_one_title_are_folded_however_many(tmp_path: Path):
     copies = [
         replace(p, title="On  Diffusion: hands!", abstract=f"Copy {n}")
