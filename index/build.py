@@ -45,7 +45,7 @@ RECALL_SAMPLE, RECALL_DEPTH = 200, 10
 
 _DIGESTS = "digests.json"
 """Beside an exported encoder: the SHA-256 of each of its files, and how they were made."""
-_EXPORTED_AS = "8 bits where that is faithful"
+_EXPORTED_AS = "8 bits where that is faithful, tables in 16"
 """Write something else here when an encoder is exported in another way: then it is made anew."""
 
 Progress = Callable[[int], None]

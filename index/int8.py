@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _APART = 8  # channels multiplied apart, where any are
 _WORTH = 0.6  # ... which is where the others then span less than this share of what all span
 _SMALLEST = 64  # a matrix with a shorter side is left alone: it takes no time
+_TABLE = 1_000_000  # numbers of a table worth halving
+_FLOAT = 1  # ONNX's number for float32
 _RUNTIME = "com.microsoft"  # the domain of ONNX Runtime's own operators
 _ORDINARY = (  # each mark and script that a question may hold: single tokens make channels large
     "Which papers train image generators on few examples?",
@@ -93,6 +95,7 @@ def _write(exact: Path, near: Path) -> None:
     for name, nodes in products.items():
         graph.narrow(name, nodes, _largest(extremes[name]))
     graph.keep_leading_dimensions()
+    graph.halve_tables()
     graph.settle()
     onnx.save_model(model, near / GRAPH, save_as_external_data=True, location=WEIGHTS)
     _fuse(near / GRAPH)
@@ -190,6 +193,16 @@ class _Graph:
                 if all(part is not None for part in parts[2:]):
                     shape = [n for part in parts for n in ([0] if part is None else part.tolist())]
                     node.input[1] = self._add(f"{node.output[0]}/shape", np.array(shape))
+
+    def halve_tables(self) -> None:
+        """Keeps what tokens are looked up in, most of a small model, in half precision."""
+        for node in self._graph.node:
+            table = self._constants.get(node.input[0]) if node.op_type == "Gather" else None
+            if table is not None and table.dtype == np.float32 and table.size > _TABLE:
+                half = self._add(f"{node.input[0]}/half", table.astype(np.float16))
+                wide, narrow = node.output[0], f"{node.output[0]}/half"
+                looked_up = _node("Gather", [half, node.input[1]], narrow, axis=0)
+                self._instead[wide] = [looked_up, _node("Cast", [narrow], wide, to=_FLOAT)]
 
     def settle(self) -> None:
         """Puts the new nodes in place of the old, and leaves out what no output needs."""

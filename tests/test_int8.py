@@ -144,6 +144,23 @@ def test_without_the_channels_apart_they_would_not(
     assert (rows * np.stack([*map(pooled, QUESTIONS)])).sum(axis=1).min() < 0.999
 
 
+def test_a_table_of_words_is_kept_in_half_precision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, halved = (export(tmp_path / name, traced()) for name in ("plain", "halved"))
+    int8.replace(plain, accepted)
+    monkeypatch.setattr(int8, "_TABLE", TABLE.size - 1)
+    int8.replace(halved, accepted)
+    rows = [QueryEncoder.open(folder).encode_many(QUESTIONS) for folder in (plain, halved)]
+    assert (rows[0] * rows[1]).sum(axis=1).min() > 0.9995
+    tables = {one.name: one for one in onnx.load(halved / "model.onnx").graph.initializer}
+    stored = numpy_helper.to_array(tables["table/half"])
+    np.testing.assert_array_equal(stored, TABLE.astype(np.float16))
+    assert "table" not in tables
+    saved = len(files(plain)["weights.bin"]) - len(files(halved)["weights.bin"])
+    assert abs(saved - 2 * TABLE.size) < 256  # weights begin at rounded places
+
+
 def test_shapes_are_no_more_computed(tmp_path: Path) -> None:
     folder = export(tmp_path / "encoder", traced())
     int8.replace(folder, accepted)
