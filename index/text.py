@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hashlib import blake2b
+from hashlib import sha256
 from typing import NamedTuple
 
 import numpy as np
@@ -44,7 +44,7 @@ def document(title: str | None, abstract: str | None) -> str:
 
 def text_hash(text: str) -> int:
     """64 bits that tell a text from every other."""
-    return int.from_bytes(blake2b(text.encode("utf-8", "replace"), digest_size=8).digest(), "big")
+    return int.from_bytes(sha256(text.encode("utf-8", "replace")).digest()[:8], "big")
 
 
 def title_hash(title: str) -> int:
