@@ -288,7 +288,10 @@ def test_it_runs_as_a_program() -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, str(SCRIPT), "--port", str(port)]
+    # What starts in the background ignores interrupts, and so do all that it starts.
+    ours = signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
+        signal.signal(signal.SIGINT, ours)
         assert program.stdout
         lines = [program.stdout.readline() for _ in range(7)]
         assert lines[0] == f"export PAPERFEED_HF_URL=http://127.0.0.1:{port}/huggingface\n"
