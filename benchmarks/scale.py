@@ -22,7 +22,7 @@ import numpy as np
 
 from benchmarks import plots, setting
 from benchmarks.peers import K
-from benchmarks.report import show, table, wanted
+from benchmarks.report import show, status, table, wanted
 from benchmarks.setting import CHUNK, Made, Rows, Setting
 from benchmarks.variations import Variations
 from flows.progress import progress, say
@@ -30,7 +30,7 @@ from index import Retriever
 from index.build import DocumentEncoder, publish
 from index.opened import Opened, OpenEncoder
 from index.vector_cache import VectorCache
-from ingest.errors import BadInput, PaperfeedError
+from ingest.errors import BadInput
 
 SIZES = "10000,51218,200000,1000000"
 WARM_UP = 20
@@ -61,12 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     given = list(sys.argv[1:] if arguments is None else arguments)
     asked = parser.parse_args(given)
-    try:
-        _one(asked) if asked.one else _all(asked, given)
-    except PaperfeedError as error:
-        say(str(error))
-        return 2
-    return 0
+    return status(lambda: _one(asked) if asked.one else _all(asked, given))
 
 
 def _all(asked: argparse.Namespace, given: list[str]) -> None:
