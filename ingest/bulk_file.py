@@ -37,7 +37,7 @@ class Chunk(NamedTuple):
 
 
 def chunks(file: Path) -> Iterator[Chunk]:
-    """All lines of `file`; raises BadInput where it is damaged, when all before that was given."""
+    """All lines of `file`; raises BadInput where it is damaged, after the chunks before."""
     try:
         with file.open("rb") as opened:
             for body in _bodies(opened, file.name):

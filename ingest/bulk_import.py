@@ -61,7 +61,7 @@ def import_file(
 
     `progress` is told how many more bytes of the file are done, the whole of its size together.
     Raises BadInput for a file that holds no records, and for one that cannot be read to its end:
-    what came before the damage is then recorded.
+    the whole chunks before the damage are then recorded.
     """
     size = _size(file)
     tallies, lines, done = [Tally(bulk.KIND, night), *_finished(engine, archive, night)], 0, 0

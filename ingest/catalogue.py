@@ -330,7 +330,7 @@ def _merge_again(db: sa.Connection, ids: list[str]) -> Changes:
 
 
 def _write_out(db: sa.Connection, ids: list[str]) -> None:
-    """Merge those of these papers that are UNMERGED: more is about to be told of them."""
+    """Merge those of these papers that are UNMERGED."""
     for some in _in_parts(ids):
         owed = db.execute(_told.where(papers.c.arxiv_id.in_(some), papers.c.record == UNMERGED))
         if rows := [paper_row(_paper_of(told)) for told in owed]:
