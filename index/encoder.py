@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib
 import json
 import logging
+import re
 import shutil
 import tempfile
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_MODEL", "Encoder"]
 
 _ASIDE = ".exporting-"
-_ABSTRACT = 1000  # characters, roughly
+_ABSTRACT = 150  # words and signs, roughly
+_PIECES = re.compile(r"\w+|[^\w\s]")
 _FAITHFUL = 0.999  # cosine to the float32 rows under which a faster form of the model is refused
 _PROBES = (
     "A short title",
@@ -143,7 +146,7 @@ class Encoder:
             return None
         model = self._load(pace.device)
         exact = self._rows(model, _PROBES)
-        _narrow(model, pace.dtype)
+        _narrow(model, pace)
         try:
             near = self._rows(model, _PROBES)
         except (EncoderError, RuntimeError):  # an overflow, or a step without half precision
@@ -170,7 +173,7 @@ class Encoder:
     def _rows(
         self, model: SentenceTransformer, texts: Sequence[str], prompt: str | None = None
     ) -> NDArray[np.float32]:
-        """Unit rows of one batch; EncoderError when one is zero or not a number."""
+        """Unit rows of texts read together; EncoderError when one is zero or not a number."""
         torch, library = libraries()
         prompt = self.document_prompt if prompt is None else prompt
         with torch.inference_mode():
@@ -178,7 +181,9 @@ class Encoder:
             with self._tokenizing:
                 features = model.preprocess([encodable(t) for t in texts], prompt=prompt or None)
             features = library.util.batch_to_device(features, model.device)
-            rows = model(features)["sentence_embedding"].float().cpu().numpy()
+            rows = np.empty((len(texts), self.dimension), np.float32)
+            for places, half in _halves(features):
+                rows[places] = model(half)["sentence_embedding"].float().cpu().numpy()
         norms = np.linalg.norm(rows, axis=1, keepdims=True)
         if not (np.isfinite(norms).all() and norms.all()):
             raise EncoderError(f"{self.name} gave a row that has no direction")
@@ -249,18 +254,39 @@ def _pace() -> _Pace:
 
 
 def _groups(texts: Sequence[str], batch: int) -> list[list[int]]:
-    """Places in `texts`, the longest first: `batch` abstracts together, or more of shorter texts.
+    """Places in `texts`, the longest first: two batches together, for `_halves` to sort out.
 
-    Titles by 16 take a fifth longer than by 200.
+    A batch is as many abstracts, or more of shorter texts: titles by 16 take a fifth longer than
+    by 200. Words and signs foretell tokens, of which there will be 4 % padding; characters, 13 %.
     """
-    order = sorted(range(len(texts)), key=lambda place: -len(texts[place]))
+    lengths = [len(_PIECES.findall(text)) for text in texts]
+    order = sorted(range(len(texts)), key=lambda place: -lengths[place])
     groups: list[list[int]] = []
     start = 0
     while start < len(order):
-        longest = max(1, len(texts[order[start]]))
-        groups.append(order[start : start + batch * max(1, _ABSTRACT // longest)])
+        longest = max(1, lengths[order[start]])
+        groups.append(order[start : start + 2 * batch * max(1, _ABSTRACT // longest)])
         start += len(groups[-1])
     return groups
+
+
+def _halves(features: dict[str, Any]) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """The half of the texts with more tokens, then the other: their places, and what is read.
+
+    Without the padding that neither needs; all at once where no mask tells where tokens are.
+    """
+    mask = features.get("attention_mask")
+    if mask is None:
+        yield slice(None), features
+        return
+    for places in mask.sum(dim=1).argsort(descending=True).chunk(2):
+        read = mask[places].any(dim=0)
+        read[0] = True  # an empty text may have no token at all
+        cut = {
+            name: one[places][:, read] if getattr(one, "shape", None) == mask.shape else one
+            for name, one in features.items()
+        }
+        yield places.cpu().numpy(), cut
 
 
 def _has_bf16() -> bool:
@@ -272,15 +298,38 @@ def _has_bf16() -> bool:
     return not {"avx512_bf16", "amx_bf16"}.isdisjoint(flags)
 
 
-def _narrow(model: SentenceTransformer, dtype: str) -> None:
+def _narrow(model: SentenceTransformer, pace: _Pace) -> None:
     """Turns the transformer to half precision; pooling and what follows stay in float32."""
     torch, _ = libraries()
 
     def widen(_module: object, _inputs: object, features: dict[str, Any]) -> dict[str, Any]:
         return {k: v.float() if k == "token_embeddings" else v for k, v in features.items()}
 
-    model[0].to(getattr(torch, dtype))
+    model[0].to(getattr(torch, pace.dtype or "float32"))
     model[0].register_forward_hook(widen)
+    if pace.device == "cpu" and hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+        _fuse(model[0])
+
+
+def _fuse(transformer: torch.nn.Module) -> None:
+    """Has oneDNN add each product's bias, and apply a GELU behind it, while it has it at hand.
+
+    torch's own compiler does so, but wants one for C++; a sixth of the time is saved.
+    """
+    torch, _ = libraries()
+
+    def at_once(step: str, linear: Any, rows: Any) -> Any:  # noqa: ANN401 -- torch is loaded here
+        fused = torch.ops.mkldnn._linear_pointwise
+        return fused(rows, linear.weight, linear.bias, step, [], "none")
+
+    part: Any
+    for part in transformer.modules():
+        if isinstance(part, torch.nn.Linear):
+            part.forward = partial(at_once, "none", part)
+    for part in transformer.modules():
+        if type(getattr(part, "intermediate_act_fn", None)).__name__ == "GELUActivation":
+            part.dense.forward = partial(at_once, "gelu", part.dense)
+            part.intermediate_act_fn = torch.nn.Identity()
 
 
 def _pipeline(

@@ -120,7 +120,8 @@ class Opened:
         wanted = max(k, READ_AGAIN) if reranker else k
         words = _beside.submit(self._matched, asked(query), wanted, allowed)
         row = self.encoder.encode(subject(query))
-        best = self._best(row, words.result(), wanted, allowed)
+        nearest, _ = self.vectors.search(row, _pool(wanted), allowed)
+        best = self._best(row, nearest, words.result(), wanted, allowed)
         if reranker:
             texts = self.papers.texts(best.rows[:READ_AGAIN].tolist())
             best = reorder(best, reranker.scores(query, [text.document for text in texts]))
@@ -132,7 +133,9 @@ class Opened:
         title, text = paper.title or "", document(paper.title, paper.abstract)
         allowed = allowed & (self.titles != self.titles[number])
         stems = [*tokens(title), *self.words.telling(text, TELLING)]
-        return self._hits(self._best(row, self._matched(stems, k, allowed), k, allowed), k)
+        nearest, _ = self.vectors.search(row, _pool(k), allowed)
+        words = self._matched(stems, k, allowed)
+        return self._hits(self._best(row, nearest, words, k, allowed), k)
 
     def _findable(self, wanted: Filter, *, told: bool) -> Mask:
         allowed = wanted.mask(self.papers)
@@ -144,22 +147,19 @@ class Opened:
         scores = self.words.sums(stems)
         return Matched(scores, top(scores, _pool(k), allowed).rows)
 
-    def _best(self, row: Row, words: Matched, k: int, allowed: Mask) -> Ranking:
+    def _best(self, row: Row, nearest: Numbers, words: Matched, k: int, allowed: Mask) -> Ranking:
         """At least k, from a pool widened until folding copies leaves k, or nothing is left."""
         pool = _pool(k)
-        best = self._ranked(row, words.scores, words.first, pool, allowed)
+        best = self._ranked(row, words.scores, either(nearest, words.first))
         while len(best.rows) < k and pool < np.count_nonzero(allowed):
             pool *= 4
+            nearest, _ = self.vectors.search(row, pool, allowed)
             first = top(words.scores, pool, allowed).rows
-            best = self._ranked(row, words.scores, first, pool, allowed)
+            best = self._ranked(row, words.scores, either(nearest, first))
         return best
 
-    def _ranked(
-        self, row: Row, words: Scores, matching: Numbers, pool: int, allowed: Mask
-    ) -> Ranking:
-        """`pool` rows by meaning and those `matching` by words, ranked together, copies folded."""
-        nearest, _ = self.vectors.search(row, pool, allowed)
-        rows = either(nearest, matching)
+    def _ranked(self, row: Row, words: Scores, rows: Numbers) -> Ranking:
+        """The candidates ranked by meaning and words together, copies folded."""
         ranking = rank(rows, self.vectors.rows(rows), row, words[rows], self.words_weight)
         return fold(ranking, self.titles)
 

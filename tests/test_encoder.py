@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import json
 from pathlib import Path
@@ -237,19 +238,62 @@ def test_batches_cover_every_text_once_the_longest_first(default: Encoder) -> No
     batches = list(default.batches(TEXTS))
     places = [place for chosen, _ in batches for place in chosen]
     assert sorted(places) == list(range(len(TEXTS)))
-    lengths = [len(TEXTS[place]) for place in places]
-    assert lengths == sorted(lengths, reverse=True)
+    words = [len(TEXTS[place].split()) for place in places if place not in (1, 2)]  # with signs
+    assert words == sorted(words, reverse=True)
     assert len(batches) > 1
     for chosen, rows in batches:
         assert rows.shape == (len(chosen), 384)
 
 
 def test_more_of_short_texts_go_together() -> None:
-    texts = ["t" * 80] * 300 + ["a" * 1500] * 20 + ["", "m" * 400]
+    texts = ["a title of ten words, and a sign or so"] * 700 + ["a " * 200] * 40 + ["", "m " * 50]
     groups = module._groups(texts, 16)
     order = [place for group in groups for place in group]
-    assert order == [*range(300, 320), 321, *range(300), 320]
-    assert [len(group) for group in groups] == [16, 16, 192, 98]
+    assert order == [*range(700, 740), 741, *range(700), 740]
+    assert [len(group) for group in groups] == [32, 32, 416, 262]
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_halves_are_read_without_padding_they_do_not_need(left: bool) -> None:
+    import torch
+
+    lengths = [3, 7, 0, 5, 1]
+    rows = [[1] * n for n in lengths]
+    padded = [[0] * (8 - len(r)) + r if left else r + [0] * (8 - len(r)) for r in rows]
+    mask = torch.tensor(padded)
+    told = {"input_ids": mask * 9, "attention_mask": mask, "prompt_length": 2}
+    first, second = module._halves(told)
+    assert [sorted(places.tolist()) for places, _ in (first, second)] == [[0, 1, 3], [2, 4]]
+    for places, half in (first, second):
+        assert half["attention_mask"].sum(dim=1).tolist() == [lengths[n] for n in places]
+        assert (half["input_ids"] == half["attention_mask"] * 9).all()
+        assert half["prompt_length"] == 2
+        longest = max(lengths[n] for n in places)
+        # With padding on the left, one column of it stays.
+        assert half["input_ids"].shape == (len(places), longest + left)
+
+
+def test_what_has_no_mask_is_read_as_it_is() -> None:
+    told = {"input_ids": object()}
+    assert list(module._halves(told)) == [(slice(None), told)]
+
+
+def test_fused_steps_give_what_torch_gives() -> None:
+    import torch
+    from transformers import BertConfig, BertModel
+
+    torch.manual_seed(0)
+    shape: dict[str, Any] = {"hidden_size": 64, "intermediate_size": 96, "num_attention_heads": 4}
+    plain: Any = BertModel(BertConfig(vocab_size=50, num_hidden_layers=2, **shape))
+    plain.eval()
+    fused = copy.deepcopy(plain)
+    module._fuse(fused)
+    ids = torch.randint(0, 50, (3, 11))
+    with torch.inference_mode():
+        expected, found = (model(input_ids=ids).last_hidden_state for model in (plain, fused))
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+    assert all("forward" in vars(part) for part in fused.modules() if type(part) is torch.nn.Linear)
+    assert isinstance(fused.encoder.layer[0].intermediate.intermediate_act_fn, torch.nn.Identity)
 
 
 def test_batches_can_be_left_early(default: Encoder) -> None:
