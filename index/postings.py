@@ -3,7 +3,7 @@
 A list holds, for one stem, the documents it stands in, how often, and what it scores there. Lists
 stand in the order of their stems, so that the same documents give the same bytes however they came:
 documents that an earlier index holds are taken over from it, which is most of a night's work.
-A stem that stands in many documents has a column of scores as well, one for each document.
+A stem that stands in many documents has a column in place of its list: a score a document, or 0.
 """
 
 from __future__ import annotations
@@ -33,10 +33,11 @@ ENDS, SPANS = "ends.npy", "spans.npy"
 DOCUMENTS, COUNTS, SCORES = "documents.npy", "counts.npy", "scores.npy"
 COLUMNS = "columns.npy"
 COMMON = 8
-"""A stem has a column that stands in more than one of so many documents."""
+"""A stem has a column in place of a list that stands in more than one of so many documents."""
 WINDOW = 1 << 17
 """Documents that are summed together: their sums stay in the processor's cache."""
 _UNITS = 65535
+_FIRST = np.zeros(1, np.int64)
 
 Numbers = NDArray[np.int64]
 Scores = NDArray[np.float32]
@@ -95,9 +96,10 @@ def write(folder: Path, counted: Counted) -> None:
     (folder / STEMS).write_bytes(b"".join(encoded))
     np.save(folder / ENDS, np.cumsum([0, *map(len, encoded)], dtype=np.int64))
     np.save(folder / SPANS, lists.indptr.astype(np.int64))
-    np.save(folder / DOCUMENTS, lists.indices.astype(np.int32))
     np.save(folder / COUNTS, lists.data)
-    np.save(folder / SCORES, units)
+    listed = ~_in_common(lists.indptr, lists.shape[0])
+    np.save(folder / DOCUMENTS, lists.indices[listed].astype(np.int32))
+    np.save(folder / SCORES, units[listed])
     np.save(folder / COLUMNS, _columns(lists, units))
     facts = {"documents": counted.counts.shape[0], "unit": unit}
     (folder / FACTS).write_text(json.dumps(facts), "utf-8")
@@ -118,9 +120,15 @@ class Postings:
         )
         facts = json.loads((folder / FACTS).read_bytes())
         self._count, self._unit = int(facts["documents"]), float(facts["unit"])
-        if not len(self._documents) == len(self._scores) == len(self._counts) == self._spans[-1]:
-            raise ValueError("the lists of words are of different lengths")
         common = _common(self._spans, self._count)
+        lengths = np.diff(self._spans)
+        lengths[common] = 0
+        self._ends_of_lists = np.concatenate([_FIRST, lengths.cumsum()])
+        """(stems + 1,) where each list begins, and the last one ends."""
+        if not len(self._documents) == len(self._scores) == self._ends_of_lists[-1]:
+            raise ValueError("the lists of words are of different lengths")
+        if len(self._counts) != self._spans[-1]:
+            raise ValueError("the counts of words are not those of the lists")
         self._places = dict(zip(common, range(len(common)), strict=True))
         """Where the columns of the stems that have one stand."""
         if self._columns.shape != (len(common), self._count):
@@ -160,11 +168,15 @@ class Postings:
         ends = self._ends.tolist()
         stems = [self._stems[a:b].decode() for a, b in pairwise(ends)]
         shape = (self._count, len(stems))
-        lists = csc_array((self._counts, self._documents, self._spans), shape=shape)
+        common = _in_common(self._spans, self._count)
+        documents = np.empty(len(common), np.int32)
+        documents[common] = self._columns.nonzero()[1]
+        documents[~common] = self._documents
+        lists = csc_array((self._counts, documents, self._spans), shape=shape)
         return Counted(lists.tocsr(), stems)
 
     def _listed(self, column: int, often: int) -> _Listed:
-        span = slice(self._spans[column], self._spans[column + 1])
+        span = slice(self._ends_of_lists[column], self._ends_of_lists[column + 1])
         documents = self._documents[span]
         # Bounds of the list's own type, else all of it would be converted.
         bounds = np.arange(0, self._count + WINDOW, WINDOW, dtype=np.int32)
@@ -233,6 +245,12 @@ def _common(spans: Numbers, documents: int) -> list[int]:
     """Which of the lists with these spans are those of common stems."""
     common: list[int] = np.flatnonzero(np.diff(spans) > documents / COMMON).tolist()
     return common
+
+
+def _in_common(spans: Numbers, documents: int) -> NDArray[np.bool_]:
+    """Which entries of the lists with these spans are those of common stems."""
+    lengths = np.diff(spans)
+    return np.repeat(lengths > documents / COMMON, lengths)
 
 
 def _columns(lists: csc_array, units: NDArray[np.uint16]) -> NDArray[np.uint16]:

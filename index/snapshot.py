@@ -22,7 +22,7 @@ from index.text import RECIPE
 from index.vectors import Vectors
 from ingest.errors import SnapshotCorrupt, SnapshotMismatch, SnapshotMissing
 
-FORMAT = 3
+FORMAT = 4
 """Raise it when a reader of today could not read what a builder of today writes."""
 CURRENT, MANIFEST = "CURRENT", "manifest.json"
 VECTORS, LEXICAL, ENCODER = "vectors.faiss", "lexical", "encoder"

@@ -42,6 +42,8 @@ def test_scores_are_those_of_bm25s(tmp_path: Path, monkeypatch, window, common) 
     held = Counter(word for document in documents for word in set(document))
     columns = [word for word in held if held[word] > 300 / common]
     assert np.load(tmp_path / postings.COLUMNS).shape == (len(columns), 300)
+    listed = sum(held[word] for word in held if word not in columns)
+    assert len(np.load(tmp_path / postings.DOCUMENTS)) == listed  # each entry is kept once
     oracle = bm25s.BM25(k1=1.2, b=0.75, method="lucene", backend="numpy")
     oracle.index(documents, show_progress=False)
     assert len(lists) == 300
@@ -120,7 +122,8 @@ def test_columns_and_windows_change_no_score(tmp_path: Path, monkeypatch) -> Non
 
 
 @pytest.mark.parametrize(
-    "name", [postings.DOCUMENTS, postings.SCORES, postings.COLUMNS, postings.FACTS]
+    "name",
+    [postings.DOCUMENTS, postings.COUNTS, postings.SCORES, postings.COLUMNS, postings.FACTS],
 )
 def test_damaged_lists_are_refused(tmp_path: Path, name) -> None:
     indexed(made(50), tmp_path)

@@ -30,7 +30,7 @@ def alter(folder: Path, **values: object) -> None:
 def test_the_manifest_tells_how_the_snapshot_was_made(home: Path):
     manifest = snapshot.read_manifest(current(home))
     assert current(home).name == f"000002-{manifest.id}"
-    assert (manifest.format, manifest.papers, manifest.untitled) == (3, 20, 0)
+    assert (manifest.format, manifest.papers, manifest.untitled) == (4, 20, 0)
     assert (manifest.encoder, manifest.encoder_digest, manifest.dimension) == (
         "words",
         "f" * 16,
@@ -132,7 +132,7 @@ def test_opening_finds_a_file_cut_short(home: Path, name: str):
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"format": 1}, "format is 1, but 3 is needed"),
+        ({"format": 1}, "format is 1, but 4 is needed"),
         ({"recipe": "other/9"}, "recipe is other/9, but title. abstract + 0.4 title/2 is needed"),
         ({"tokeniser": None}, "tokeniser is None, but nfkc"),
         ({"encoder_digest": "e" * 16}, f"encoder digest is {'e' * 16}, but {'f' * 16} is needed"),
