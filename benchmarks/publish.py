@@ -101,7 +101,7 @@ def _run(asked: argparse.Namespace) -> None:
     sizes = night.bytes_a_paper, night.whole_bytes_a_paper
     row = [night.seconds, night.embedding, night.beside, night.peak_mb, *sizes]
     parts = [told, table(head, [row])]
-    if night.papers >= PAPERS:
+    if asked.papers >= PAPERS:
         parts.append("\n".join(promises(night)))
     show("publish", *parts, write=asked.write)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import logging
+import os
 import re
 import shutil
 import tempfile
@@ -354,6 +355,8 @@ def _pipeline(
 
 def libraries() -> tuple[Any, Any]:
     """torch and sentence_transformers, without their bars and notices; 5 s the first time."""
+    # oneDNN keeps what it compiles for each length of texts, 1024 times: 250 MB for nothing.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")
     try:  # torch first: without it, the others fail in ways of their own
         names = ("torch", "sentence_transformers", "transformers")
         torch, library, transformers = map(importlib.import_module, names)

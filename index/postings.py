@@ -91,7 +91,9 @@ def write(folder: Path, counted: Counted) -> None:
     lists, stems = _sorted(counted)
     scores = _scores(lists)
     unit = float(scores.max(initial=0)) / _UNITS or 1.0
-    units = np.maximum(np.rint(scores / unit), 1).astype(np.uint16)
+    scores /= np.float32(unit)
+    units = np.maximum(np.rint(scores, out=scores), 1, out=scores).astype(np.uint16)
+    del scores
     encoded = [stem.encode() for stem in stems]
     (folder / STEMS).write_bytes(b"".join(encoded))
     np.save(folder / ENDS, np.cumsum([0, *map(len, encoded)], dtype=np.int64))
@@ -268,8 +270,11 @@ def _scores(lists: csc_array) -> Scores:
     documents = lists.shape[0]
     lengths = np.bincount(lists.indices, weights=lists.data, minlength=documents)
     holding = np.diff(lists.indptr)
-    often = lists.data.astype(np.float32)
-    scores: Scores = often / (often + _damping(lengths)[lists.indices])
+    scores: Scores = lists.data.astype(np.float32)  # changed in place: there may be 100 million
+    damped = _damping(lengths)[lists.indices]
+    damped += scores
+    scores /= damped
+    del damped
     scores *= np.repeat(_rarity(holding, documents), holding)
     return scores
 

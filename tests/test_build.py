@@ -121,6 +121,24 @@ def test_progress_adds_up_to_all_papers(home: Path):
     assert sum(told) == 62
 
 
+def test_new_papers_are_embedded_together(home: Path, monkeypatch):
+    monkeypatch.setattr(build, "CHUNK", 5)
+    cache, told, asked = MemoryCache(), [], []
+    publish(home, papers(20), WordEncoder(), cache)
+
+    class Asked(WordEncoder):
+        def batches(self, texts):
+            asked.append(len(texts))
+            return super().batches(texts)
+
+    now = papers(22)
+    now[3] = replace(now[3], abstract="Another abstract.")
+    again = publish(home, now, Asked(), cache, progress=told.append)
+    assert asked == [3, 2]  # abstracts, then titles, of papers in three chunks
+    assert again.vectors_made == 3
+    assert sum(told) == 22
+
+
 def test_a_paper_needs_a_title_but_no_abstract(home: Path):
     bare = replace(papers(1)[0], abstract=None)
     given = [bare, Paper("2503.90001"), Paper("2503.90002", title=" \u200b", abstract="Lost.")]
@@ -303,10 +321,10 @@ def test_killed_at_any_moment_the_next_run_ends_as_an_undisturbed_one(
     assert child.returncode == -signal.SIGKILL, child.stderr
     assert verify(home).name == before.path.name
     kept = len(DiskCache(tmp_path / "cache").held)
-    assert kept == (8 if moment == "embedding" else 60)  # titles, then documents
+    assert kept == (12 if moment == "embedding" else 60)  # two new papers, then titles
     after = publish(home, papers(30), WordEncoder(), DiskCache(tmp_path / "cache"))
     assert after.snapshot_id == undisturbed.snapshot_id
-    assert after.vectors_made == (30 if moment == "embedding" else 0)
+    assert after.vectors_made == (28 if moment == "embedding" else 0)
     assert verify(home).papers == 30
     assert not list(home.glob(".building*"))
     assert rollback(home) == before.path.name
