@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -18,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from benchmarks import evening, setting
-from benchmarks.report import show, status, table, wanted
+from benchmarks.report import peak_mb, show, status, table, wanted
 from benchmarks.scale import snapshot_bytes
 from benchmarks.setting import Rows
 from flows.progress import say
@@ -122,7 +121,7 @@ def night(home: Home, open_encoder: Callable[[], DocumentEncoder]) -> Night:
         vectors_made=done.vectors_made,
         seconds=seconds,
         embedding=encoder.seconds,
-        peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10,
+        peak_mb=peak_mb(),
         bytes_a_paper=snapshot_bytes(done.path) // done.papers,
         whole_bytes_a_paper=whole // done.papers,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import resource
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -89,6 +90,19 @@ def processor() -> tuple[str, list[str]]:
     name = re.search(r"model name\s*: (.+)", told)
     has = set(told.split())
     return name[1] if name else platform.machine(), [flag for flag in FLAGS if flag in has]
+
+
+def peak_mb() -> int:
+    """The most memory that this program has held, in MB.
+
+    Not by getrusage, which counts the process that started it, too, where Linux tells it by itself.
+    """
+    try:
+        told = re.search(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
+    except OSError:  # not Linux
+        told = None
+    most = int(told[1]) if told else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most >> 10
 
 
 def _version(package: str) -> str | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -22,7 +21,7 @@ import numpy as np
 
 from benchmarks import plots, setting
 from benchmarks.peers import K
-from benchmarks.report import show, status, table, wanted
+from benchmarks.report import peak_mb, show, status, table, wanted
 from benchmarks.setting import CHUNK, Made, Rows, Setting
 from benchmarks.variations import Variations
 from flows.progress import progress, say
@@ -111,7 +110,7 @@ def measure(
     with progress(f"{count} papers", count) as advance:
         published = publish(home / "index", papers, encoder, cache, progress=advance)
     seconds = time.perf_counter() - began
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    peak = peak_mb()
     retriever = Retriever.open(home, encoder=open_encoder)
     texts = [query.text for query in chosen.queries]
     took = question_millis(retriever, texts)

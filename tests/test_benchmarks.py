@@ -32,6 +32,7 @@ from ingest.errors import BadInput, PaperfeedError
 from ingest.layout import Home
 from ingest.paper import Paper
 from tests.fake_encoder import WordEncoder
+from tests.process import printed
 
 
 @pytest.fixture
@@ -363,3 +364,10 @@ def test_the_encoders_time_is_without_that_of_its_user(monkeypatch):
         for _ in range(100):
             next(ticks)  # the user's time
     assert timed.seconds == 3  # two batches, and finding that there are no more
+
+
+def test_the_peak_is_not_that_of_the_starting_process():
+    child = "from benchmarks.report import peak_mb; print(peak_mb())"
+    program = "import subprocess, sys; held = bytearray(b'x' * (400 << 20));"
+    started = f"{program} subprocess.run([sys.executable, '-c', {child!r}], check=True)"
+    assert 5 < int(printed(started)) < 300
