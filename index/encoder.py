@@ -97,7 +97,7 @@ class Encoder:
             return
         torch, _ = libraries()
         model, pace = self._ready()
-        groups = _groups(texts, pace.batch)
+        groups = _groups(texts, pace)
 
         def encoded(group: list[int]) -> NDArray[np.float32]:
             return self._rows(model, [texts[place] for place in group])
@@ -254,19 +254,22 @@ def _pace() -> _Pace:
     return _Pace("cpu", "bfloat16" if _has_bf16() else None, 16, min(8, torch.get_num_threads()))
 
 
-def _groups(texts: Sequence[str], batch: int) -> list[list[int]]:
+def _groups(texts: Sequence[str], pace: _Pace) -> list[list[int]]:
     """Places in `texts`, the longest first: two batches together, for `_halves` to sort out.
 
     A batch is as many abstracts, or more of shorter texts: titles by 16 take a fifth longer than
     by 200. Words and signs foretell tokens, of which there will be 4 % padding; characters, 13 %.
+    Where there are few texts, every worker gets two groups at least.
     """
+    most = max(8, -(-len(texts) // (2 * pace.workers)))
     lengths = [len(_PIECES.findall(text)) for text in texts]
     order = sorted(range(len(texts)), key=lambda place: -lengths[place])
     groups: list[list[int]] = []
     start = 0
     while start < len(order):
         longest = max(1, lengths[order[start]])
-        groups.append(order[start : start + 2 * batch * max(1, _ABSTRACT // longest)])
+        together = 2 * pace.batch * max(1, _ABSTRACT // longest)
+        groups.append(order[start : start + min(together, most)])
         start += len(groups[-1])
     return groups
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import importlib.util
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -247,10 +248,14 @@ def test_batches_cover_every_text_once_the_longest_first(default: Encoder) -> No
 
 def test_more_of_short_texts_go_together() -> None:
     texts = ["a title of ten words, and a sign or so"] * 700 + ["a " * 200] * 40 + ["", "m " * 50]
-    groups = module._groups(texts, 16)
+    pace = module._Pace("cpu", None, batch=16, workers=1)
+    groups = module._groups(texts, pace)
     order = [place for group in groups for place in group]
     assert order == [*range(700, 740), 741, *range(700), 740]
-    assert [len(group) for group in groups] == [32, 32, 416, 262]
+    assert [len(group) for group in groups] == [32, 32, 371, 307]  # at most half of all
+    few = module._groups(texts[:50], replace(pace, workers=3))
+    assert [len(group) for group in few] == [9, 9, 9, 9, 9, 5]
+    assert module._groups(texts[:3], pace) == [[0, 1, 2]]
 
 
 @pytest.mark.parametrize("left", [False, True])
