@@ -328,11 +328,13 @@ def _fuse(transformer: torch.nn.Module) -> None:
 
     part: Any
     for part in transformer.modules():
-        if isinstance(part, torch.nn.Linear):
+        if type(part) is torch.nn.Linear:
             part.forward = partial(at_once, "none", part)
     for part in transformer.modules():
-        if type(getattr(part, "intermediate_act_fn", None)).__name__ == "GELUActivation":
-            part.dense.forward = partial(at_once, "gelu", part.dense)
+        linear: Any = getattr(part, "dense", None)
+        then = getattr(part, "intermediate_act_fn", None)
+        if type(linear) is torch.nn.Linear and type(then).__name__ == "GELUActivation":
+            linear.forward = partial(at_once, "gelu", linear)
             part.intermediate_act_fn = torch.nn.Identity()
 
 
