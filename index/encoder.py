@@ -6,7 +6,6 @@ import importlib
 import json
 import logging
 import os
-import re
 import shutil
 import tempfile
 import threading
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from index import exported, int8
+from index import batches, exported, int8
 from index.model_folder import DEFAULT_MODEL, ModelFolder, first_line
 from index.query_encoder import CARD, GRAPH, INPUTS, TOKENIZER, QueryEncoder, encodable
 from ingest.errors import EncoderError, MissingExtra
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_MODEL", "Encoder"]
 
 _ASIDE = ".exporting-"
-_ABSTRACT = 150  # words and signs, roughly
-_PIECES = re.compile(r"\w+|[^\w\s]")
 _FAITHFUL = 0.999  # cosine to the float32 rows under which a faster form of the model is refused
 _PROBES = (
     "A short title",
@@ -97,7 +94,7 @@ class Encoder:
             return
         torch, _ = libraries()
         model, pace = self._ready()
-        groups = _groups(texts, pace)
+        groups = batches.groups(texts, pace.batch, pace.workers)
 
         def encoded(group: list[int]) -> NDArray[np.float32]:
             return self._rows(model, [texts[place] for place in group])
@@ -183,7 +180,7 @@ class Encoder:
                 features = model.preprocess([encodable(t) for t in texts], prompt=prompt or None)
             features = library.util.batch_to_device(features, model.device)
             rows = np.empty((len(texts), self.dimension), np.float32)
-            for places, half in _halves(features):
+            for places, half in batches.halves(features):
                 rows[places] = model(half)["sentence_embedding"].float().cpu().numpy()
         norms = np.linalg.norm(rows, axis=1, keepdims=True)
         if not (np.isfinite(norms).all() and norms.all()):
@@ -252,45 +249,6 @@ def _pace() -> _Pace:
     if torch.cuda.is_available():
         return _Pace("cuda", "float16", batch=128, workers=1)
     return _Pace("cpu", "bfloat16" if _has_bf16() else None, 16, min(8, torch.get_num_threads()))
-
-
-def _groups(texts: Sequence[str], pace: _Pace) -> list[list[int]]:
-    """Places in `texts`, the longest first: two batches together, for `_halves` to sort out.
-
-    A batch is as many abstracts, or more of shorter texts: titles by 16 take a fifth longer than
-    by 200. Words and signs foretell tokens, of which there will be 4 % padding; characters, 13 %.
-    Where there are few texts, every worker gets two groups at least.
-    """
-    most = max(8, -(-len(texts) // (2 * pace.workers)))
-    lengths = [len(_PIECES.findall(text)) for text in texts]
-    order = sorted(range(len(texts)), key=lambda place: -lengths[place])
-    groups: list[list[int]] = []
-    start = 0
-    while start < len(order):
-        longest = max(1, lengths[order[start]])
-        together = 2 * pace.batch * max(1, _ABSTRACT // longest)
-        groups.append(order[start : start + min(together, most)])
-        start += len(groups[-1])
-    return groups
-
-
-def _halves(features: dict[str, Any]) -> Iterator[tuple[Any, dict[str, Any]]]:
-    """The half of the texts with more tokens, then the other: their places, and what is read.
-
-    Without the padding that neither needs; all at once where no mask tells where tokens are.
-    """
-    mask = features.get("attention_mask")
-    if mask is None:
-        yield slice(None), features
-        return
-    for places in mask.sum(dim=1).argsort(descending=True).chunk(2):
-        read = mask[places].any(dim=0)
-        read[0] = True  # an empty text may have no token at all
-        cut = {
-            name: one[places][:, read] if getattr(one, "shape", None) == mask.shape else one
-            for name, one in features.items()
-        }
-        yield places.cpu().numpy(), cut
 
 
 def _has_bf16() -> bool:

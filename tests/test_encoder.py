@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import importlib.util
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 import onnx
 import pytest
 
+from index import batches
 from index import encoder as module
 from index.encoder import DEFAULT_MODEL, Encoder
 from index.query_encoder import QueryEncoder
@@ -248,14 +248,13 @@ def test_batches_cover_every_text_once_the_longest_first(default: Encoder) -> No
 
 def test_more_of_short_texts_go_together() -> None:
     texts = ["a title of ten words, and a sign or so"] * 700 + ["a " * 200] * 40 + ["", "m " * 50]
-    pace = module._Pace("cpu", None, batch=16, workers=1)
-    groups = module._groups(texts, pace)
+    groups = batches.groups(texts, 16, 1)
     order = [place for group in groups for place in group]
     assert order == [*range(700, 740), 741, *range(700), 740]
     assert [len(group) for group in groups] == [32, 32, 371, 307]  # at most half of all
-    few = module._groups(texts[:50], replace(pace, workers=3))
+    few = batches.groups(texts[:50], 16, 3)
     assert [len(group) for group in few] == [9, 9, 9, 9, 9, 5]
-    assert module._groups(texts[:3], pace) == [[0, 1, 2]]
+    assert batches.groups(texts[:3], 16, 1) == [[0, 1, 2]]
 
 
 @pytest.mark.parametrize("left", [False, True])
@@ -267,7 +266,7 @@ def test_halves_are_read_without_padding_they_do_not_need(left: bool) -> None:
     padded = [[0] * (8 - len(r)) + r if left else r + [0] * (8 - len(r)) for r in rows]
     mask = torch.tensor(padded)
     told = {"input_ids": mask * 9, "attention_mask": mask, "prompt_length": 2}
-    first, second = module._halves(told)
+    first, second = batches.halves(told)
     assert [sorted(places.tolist()) for places, _ in (first, second)] == [[0, 1, 3], [2, 4]]
     for places, half in (first, second):
         assert half["attention_mask"].sum(dim=1).tolist() == [lengths[n] for n in places]
@@ -280,7 +279,7 @@ def test_halves_are_read_without_padding_they_do_not_need(left: bool) -> None:
 
 def test_what_has_no_mask_is_read_as_it_is() -> None:
     told = {"input_ids": object()}
-    assert list(module._halves(told)) == [(slice(None), told)]
+    assert list(batches.halves(told)) == [(slice(None), told)]
 
 
 def test_fused_steps_give_what_torch_gives() -> None:
